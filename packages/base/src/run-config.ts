@@ -1,0 +1,175 @@
+/**
+ * What all peers of a run agree on before it starts. Its dag-cbor bytes are hashed into the run's id, so a peer
+ * that would change one number is in another run. Schedules are tables: nothing here needs a logarithm or a cosine
+ * where it feeds the state root.
+ */
+import { z } from 'zod';
+import {
+  type Cid,
+  cidOfDigest,
+  decodeCbor,
+  digestOfCid,
+  encodeCbor,
+  type PeerId,
+  parseCid,
+  publicKeyOf,
+  sha256,
+} from './digest.ts';
+import { FactError } from './errors.ts';
+
+export const protocolVersion = 1;
+
+export class RunConfigError extends FactError<'invalid' | 'unknown-version'> {}
+
+const parses =
+  (parse: (text: string) => unknown) =>
+  (text: string): boolean => {
+    try {
+      parse(text);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+const cid = z
+  .string()
+  .refine(parses(parseCid), 'expected a CIDv1')
+  .transform((text) => text as Cid);
+const peerId = z
+  .string()
+  .refine(parses(publicKeyOf), 'expected an Ed25519 peer id')
+  .transform((text) => text as PeerId);
+const count = z
+  .int()
+  .min(1)
+  .max(2 ** 31);
+const fraction = z.number().min(0).max(1);
+
+const runConfigSchema = z.strictObject({
+  protocol: z.literal(protocolVersion),
+  /** 128 random bits in hex: two runs with the same settings are still two runs. */
+  nonce: z.string().regex(/^[0-9a-f]{32}$/, 'expected 32 hex digits'),
+  name: z.string().min(1).max(64),
+  /** The forward graph: an ONNX model without weights, as a blob. */
+  model: z.strictObject({ graph: cid, bytes: count }),
+  tokenizer: z.literal('bytes'),
+  /** Tokens per sample and samples per inner step. */
+  sample: z.strictObject({ context: z.int().min(2).max(65_536), batch: z.int().min(1).max(65_536) }),
+  /** The seed of θ₀, and the CID of its bytes as a blob. */
+  initial: z.strictObject({ seed: z.string().min(1).max(64), tensors: cid, parameters: count }),
+  inner: z.strictObject({
+    optimizer: z.literal('adamw'),
+    learningRate: z.number().positive(),
+    /** Learning rate at the end of the cosine, as a fraction of the peak. */
+    floor: fraction,
+    warmupRounds: z.int().min(0).max(1_000_000),
+    beta1: fraction,
+    beta2: fraction,
+    epsilon: z.number().positive(),
+    weightDecay: z.number().min(0),
+    clipNorm: z.number().positive(),
+  }),
+  round: z.strictObject({
+    /** Inner steps between two contributions of a peer, and the most it does while its last one is pending. */
+    steps: count,
+    stepsMax: count,
+    /** How long a ready quorum waits for the other members, ms. */
+    graceMs: z.int().min(0).max(86_400_000),
+    /** After this long a member is ready whatever it holds, ms. */
+    durationMaxMs: z.int().min(100).max(86_400_000),
+    /** First view timer after a final block, ms; ×1.5 per view since. */
+    viewTimeoutMs: z.int().min(50).max(86_400_000),
+  }),
+  delta: z.strictObject({
+    chunk: z.literal(4_096),
+    k: z.int().min(1).max(1_024),
+    bits: z.union([z.literal(1), z.literal(2)]),
+    /** β of error feedback: u = β·e + D. */
+    feedback: fraction,
+    blobBytesMax: count,
+  }),
+  aggregation: z.strictObject({
+    rule: z.literal('mean'),
+    /** Divisor of a coordinate: max(Σ weights of its senders, κ · Σ weights of all). */
+    kappa: fraction,
+    /** Guests together weigh at most this share of the members' weight. */
+    guestShare: fraction,
+    contributionsMax: z.int().min(1).max(256),
+  }),
+  /** Outer step α from each round on; the first entry is for round 0. */
+  outer: z
+    .array(z.strictObject({ fromRound: z.int().min(0), step: z.number().positive() }))
+    .min(1)
+    .max(1_000),
+  quorum: z.enum(['crash', 'byzantine']),
+  founders: z.array(peerId).min(1).max(64),
+  /** How many founders must sign an invitation. */
+  invitationSignatures: z.int().min(1).max(64),
+  /** A contribution may enter a block up to this many heights after its base. */
+  lateHeights: z.int().min(1).max(16),
+  /** Members keep the state of the last two heights divisible by this. */
+  snapshotEvery: z.int().min(1).max(65_536),
+  /** The run ends with the block of this height. */
+  rounds: count,
+});
+
+/** The validated settings of a run. */
+export type RunConfig = z.infer<typeof runConfigSchema>;
+/** The same before validation: CIDs and peer ids are plain text. */
+export type RunConfigInput = z.input<typeof runConfigSchema>;
+
+/** Lists what a zod error found as `key: message`, so that the reader sees which key, what was expected and what came. */
+export const describeIssues = (error: z.ZodError): string =>
+  error.issues.map((issue) => `${issue.path.join('.') || '(whole)'}: ${issue.message}`).join('; ');
+
+/** Validates a run's settings; throws `RunConfigError` that names each bad key. */
+export function parseRunConfig(value: unknown): RunConfig {
+  const version = (value as { protocol?: unknown } | null)?.protocol;
+  if (typeof version === 'number' && version !== protocolVersion)
+    throw new RunConfigError(
+      `expected protocol version ${protocolVersion}, got ${version}: another release of murmur made this run`,
+      {
+        code: 'unknown-version',
+        version,
+      },
+    );
+  const result = runConfigSchema.safeParse(value);
+  if (!result.success)
+    throw new RunConfigError(`run settings: ${describeIssues(result.error)}`, {
+      code: 'invalid',
+      issues: result.error.issues,
+    });
+  const run = result.data;
+  const outerStarts = run.outer.map(({ fromRound }) => fromRound);
+  const problem =
+    new Set(run.founders).size !== run.founders.length
+      ? 'founders: expected different peers'
+      : run.invitationSignatures > run.founders.length
+        ? `invitationSignatures: expected at most ${run.founders.length} (the founders), got ${run.invitationSignatures}`
+        : run.round.stepsMax < run.round.steps
+          ? `round.stepsMax: expected at least round.steps = ${run.round.steps}, got ${run.round.stepsMax}`
+          : outerStarts[0] !== 0 ||
+              outerStarts.some((start, index) => index > 0 && start <= (outerStarts[index - 1] as number))
+            ? `outer: expected rising fromRound that start at 0, got ${outerStarts}`
+            : undefined;
+  if (problem) throw new RunConfigError(`run settings: ${problem}`, { code: 'invalid' });
+  return run;
+}
+
+/** The canonical bytes of a run's settings: the blob that a newcomer fetches by the run's id. */
+export const encodeRunConfig = (run: RunConfig): Uint8Array => encodeCbor(run);
+
+/** Reads settings that came from the network or the disk. Throws `DigestError` or `RunConfigError`. */
+export const decodeRunConfig = (bytes: Uint8Array): RunConfig => parseRunConfig(decodeCbor(bytes));
+
+/** The run's id: the CID (codec raw, so that the settings are an ordinary blob) of its settings' bytes. */
+export const runIdOf = (run: RunConfig): Cid => cidOfDigest(sha256(encodeRunConfig(run)));
+
+/** The 32 bytes that stand for the run in signatures and headers. */
+export const runDigest = (runId: Cid): Uint8Array => digestOfCid(runId);
+
+/** The outer step α of a round. */
+export function outerStepAt(run: RunConfig, round: number): number {
+  const entry = run.outer.findLast(({ fromRound }) => fromRound <= round);
+  return (entry ?? (run.outer[0] as { step: number })).step;
+}

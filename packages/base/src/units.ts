@@ -1,0 +1,7 @@
+export const second = 1_000;
+export const minute: number = 60 * second;
+export const hour: number = 60 * minute;
+
+export const KiB = 1_024;
+export const MiB: number = 1_024 * KiB;
+export const GiB: number = 1_024 * MiB;

@@ -1,0 +1,2 @@
+/** A parameter change to bytes and back, and many deltas to one. */
+export {};

@@ -1,0 +1,150 @@
+/**
+ * The engine owns every tensor of a peer: the certified parameters θ, the local ones, the residual, the optimizer's
+ * moments. It lives in a child process of lower priority; this package's factory starts that process and speaks to it.
+ * Calls are served in the order in which they were made; one made while `train` runs is served between two steps.
+ *
+ * @example
+ * const engine = await createEngine({ run, runId, self, graph, directory, data: ['texts/fr'], threads: 1, niceness: 10 });
+ * await engine.train({ steps: 5, round: 0 });
+ * const delta = await engine.encode({ base, baseHeight: 0 });
+ */
+import type { Cid, FactError, PeerId, RunConfig } from '@murmuration/base';
+
+export interface EngineInit {
+  readonly run: RunConfig;
+  readonly runId: Cid;
+  readonly self: PeerId;
+  /** The forward graph: ONNX bytes, without weights. */
+  readonly graph: Uint8Array;
+  /** Folder of this engine's checkpoint, snapshots. Made if missing. */
+  readonly directory: string;
+  /** Text files or folders. Empty: an engine that only follows and evaluates. */
+  readonly data: readonly string[];
+  readonly threads: number;
+  /** Added to the child's nice value, 0 to 19. */
+  readonly niceness: number;
+  /** Called between two steps at most every `progressMs`. */
+  onProgress?(progress: TrainProgress): void;
+  /** The child ended without being asked to. */
+  onExit?(error: FactError<string>): void;
+}
+
+export interface TrainProgress {
+  /** Inner steps since the engine's life began (restored from its checkpoint). */
+  readonly step: number;
+  /** Steps in θ_local since the last encode. */
+  readonly stepsSinceEncode: number;
+  readonly loss: number;
+  readonly tokensPerSecond: number;
+}
+
+/** One block to apply or to compute, as the protocol's `Execution` with the blobs' bytes. */
+export interface ExecutionInput {
+  readonly parent: Cid;
+  readonly height: number;
+  readonly inputs: readonly {
+    readonly author: PeerId;
+    readonly base: Cid;
+    readonly blob: Cid;
+    readonly norm: number;
+    readonly clip: number;
+    readonly weight: number;
+  }[];
+  readonly kappa: number;
+  readonly outerStep: number;
+}
+
+export interface EngineState {
+  /** What θ stands at: the newest applied block; blocks that can be undone, oldest first. */
+  readonly head: { readonly block: Cid; readonly height: number };
+  readonly undoable: readonly { readonly block: Cid; readonly height: number }[];
+  readonly tensors: Cid;
+  readonly parameters: number;
+  /** The encoded delta that is neither included nor expired. */
+  readonly pending: EncodedDelta | undefined;
+  readonly step: number;
+}
+
+export interface EncodedDelta {
+  readonly blob: Cid;
+  readonly bytes: Uint8Array;
+  readonly base: Cid;
+  readonly baseHeight: number;
+  readonly norm: number;
+  readonly tokens: number;
+  readonly steps: number;
+  readonly loss: number;
+}
+
+export interface Evaluation {
+  /** Bits per byte on the held-out (or all) text. */
+  readonly bitsPerByte: number;
+  readonly bytes: number;
+}
+
+export interface Engine {
+  /** Loads the checkpoint, or θ₀ from the run's seed at block `genesis`. Throws `EngineError` `bad-initial-state` when θ₀ is not the run's. */
+  open(genesis: Cid): Promise<EngineState>;
+  /** Does inner steps on the local parameters at this round's learning rate, until done or paused. */
+  train(plan: { readonly steps: number; readonly round: number }): Promise<TrainProgress>;
+  /** Ends a running `train` within one step. */
+  pause(): Promise<void>;
+  /** Encodes D = θ − θ_local with error feedback; durable (checkpoint and blob) when it resolves. One may be pending. */
+  encode(from: { readonly base: Cid; readonly baseHeight: number }): Promise<EncodedDelta>;
+  /** Whether foreign bytes are a valid delta of this run: header, bounds, norm. Never throws for bad bytes. */
+  validate(
+    blob: Uint8Array,
+    expected: { readonly author: PeerId; readonly base: Cid; readonly norm: number },
+  ): Promise<{ readonly valid: true } | { readonly valid: false; readonly reason: string }>;
+  /** The name of θ after this execution; θ itself is unchanged. `parent` is the head or an undoable block's state. */
+  execute(execution: ExecutionInput, blobs: ReadonlyMap<Cid, Uint8Array>): Promise<Cid>;
+  /** Makes θ that of `block`; rebases the local parameters; `own` is our blob if it is among the inputs. */
+  apply(
+    block: Cid,
+    execution: ExecutionInput,
+    blobs: ReadonlyMap<Cid, Uint8Array>,
+    own: Cid | undefined,
+  ): Promise<void>;
+  /** Takes the newest applied block back, with its rebase. */
+  undo(block: Cid): Promise<void>;
+  /** The block (and all before it) will never be undone. */
+  settle(block: Cid): Promise<void>;
+  /** The pending delta will never enter a block. */
+  expire(): Promise<void>;
+  /** Writes θ to a file whose bytes are the blob `tensors`. */
+  snapshot(): Promise<{
+    readonly path: string;
+    readonly block: Cid;
+    readonly height: number;
+    readonly tensors: Cid;
+    readonly chunks: readonly Uint8Array[];
+    readonly size: number;
+  }>;
+  /** Makes the file's bytes θ of `block`, after checking that they are `tensors`. Local work since the old θ is kept as a difference. */
+  install(state: {
+    readonly path: string;
+    readonly block: Cid;
+    readonly height: number;
+    readonly tensors: Cid;
+  }): Promise<void>;
+  /** Loss on text: the held-out part of the engine's own data, or of other files. */
+  evaluate(options?: {
+    readonly data?: readonly string[];
+    readonly part?: 'held-out' | 'all';
+    readonly parameters?: 'common' | 'local';
+    readonly bytesMax?: number;
+  }): Promise<Evaluation>;
+  /** Continues a prompt, token by token. `temperature` 0 takes the likeliest byte. */
+  generate(
+    prompt: string,
+    options: { readonly bytes: number; readonly temperature: number; readonly seed: string },
+  ): Promise<string>;
+  /** Writes an ONNX file (tokens → logits, weights inside) that stock onnxruntime runs. */
+  exportOnnx(path: string): Promise<void>;
+  /** Resident memory of the child, bytes. */
+  memory(): Promise<number>;
+  /** Saves the checkpoint and ends the child. */
+  close(): Promise<void>;
+  /** The child's process id. */
+  readonly pid: number;
+}

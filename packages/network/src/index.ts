@@ -1,0 +1,79 @@
+/**
+ * The libp2p node of one peer in one run: finds the others by the DHT (and mDNS on the LAN), gossips small signed
+ * messages, pulls blobs and ledger ranges, serves what it has.
+ *
+ * @example
+ * const network = await createNetwork({ runId, seed, listen: ['/ip4/127.0.0.1/tcp/0'], bootstrap: [], mdns: false },
+ *   { blobs: store, ledger, onMessage: () => 'accept' });
+ * await network.publish(bytes);
+ */
+import type { Cid, PeerId } from '@murmuration/base';
+
+export type Verdict = 'accept' | 'ignore' | 'reject';
+
+/** A blob, manifest or chunk that can be served piecewise. */
+export interface ServedBlob {
+  readonly size: number;
+  read(offset: number, length: number): Promise<Uint8Array>;
+}
+
+export interface NetworkInit {
+  readonly runId: Cid;
+  /** 32-byte seed of the Ed25519 key. */
+  readonly seed: Uint8Array;
+  readonly listen: readonly string[];
+  /** Multiaddrs with or without /p2p/…; dialled again and again until they answer, and when they are lost. */
+  readonly bootstrap: readonly string[];
+  readonly mdns: boolean;
+  /** DHT server (reachable) or client (behind NAT). Default server. */
+  readonly dht?: 'server' | 'client';
+  /** Multiaddrs learned in earlier lives. */
+  readonly knownAddresses?: readonly string[];
+}
+
+export interface NetworkComponents {
+  readonly blobs: { openBlob(cid: Cid): Promise<ServedBlob | undefined> };
+  readonly ledger: {
+    entries(
+      fromHeight: number,
+      countMax: number,
+      bytesMax: number,
+    ): readonly { readonly height: number; readonly bytes: Uint8Array }[];
+  };
+  /** Judges each gossip message (≤ 16 KiB, signature of the transport already checked). */
+  onMessage(from: PeerId, bytes: Uint8Array): Verdict | Promise<Verdict>;
+  onConnect?(peer: PeerId): void;
+  onDisconnect?(peer: PeerId): void;
+}
+
+export interface Traffic {
+  /** Bytes through all streams since the start, framing included, as counted at the streams. */
+  readonly sent: number;
+  readonly received: number;
+  readonly byProtocol: Readonly<Record<string, { readonly sent: number; readonly received: number }>>;
+}
+
+export interface Network {
+  readonly peer: PeerId;
+  /** Own multiaddrs with /p2p/<id>. */
+  addresses(): string[];
+  /** Peers of this run that are connected now. */
+  connected(): PeerId[];
+  /** Multiaddrs of peers of this run, for the next life. */
+  knownAddresses(): string[];
+  /** Gossip to the run's topic; own messages do not come back. Rejects with `NetworkError` `too-long` above 16 KiB. */
+  publish(bytes: Uint8Array): Promise<void>;
+  /** Pulls a blob, checked; tries `from` first, then other connected peers of the run. `NetworkError` `unavailable` | `too-long` | `aborted`. */
+  fetchBlob(
+    cid: Cid,
+    options: { readonly bytesMax: number; readonly from?: readonly PeerId[]; readonly signal?: AbortSignal },
+  ): Promise<Uint8Array>;
+  /** Pulls ledger entries from one peer, contiguous from `fromHeight`. Bytes are not interpreted. */
+  fetchEntries(
+    peer: PeerId,
+    fromHeight: number,
+    options?: { readonly countMax?: number; readonly signal?: AbortSignal },
+  ): Promise<{ readonly height: number; readonly bytes: Uint8Array }[]>;
+  traffic(): Traffic;
+  stop(): Promise<void>;
+}

@@ -1,0 +1,30 @@
+/**
+ * ONNX models as plain values: read from and written to protobuf bytes, checked, given shapes; and `gpt(config)`,
+ * the decoder-only transformer that the demo trains.
+ *
+ * A *training model* of this project is a forward graph whose parameters are graph inputs (no data inside), listed
+ * with shape and initial distribution under the metadata key `murmuration.parameters` (JSON). Other inputs of gpt:
+ * `tokens`, `targets` (int64 [batch, context], symbolic dimensions). Outputs: `loss` (float scalar, mean nats per
+ * token), `logits` (float [batch, context, vocabulary]).
+ */
+
+/** How a parameter's first values are drawn; exact on every platform. */
+export type InitialDistribution =
+  | { readonly kind: 'uniform'; readonly limit: number }
+  | { readonly kind: 'constant'; readonly value: number };
+
+export interface ParameterDeclaration {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly initial: InitialDistribution;
+  /** Whether weight decay applies. */
+  readonly decays: boolean;
+}
+
+export interface GptConfig {
+  readonly vocabulary: number;
+  readonly context: number;
+  readonly width: number;
+  readonly layers: number;
+  readonly heads: number;
+}

@@ -1,0 +1,222 @@
+/**
+ * The replica: one peer's view of a run, as a pure machine. `handle(event, now)` returns effects; time, randomness,
+ * hashing and signing come in; sends, timers, fetches, state changes go out as values. It moves digests and
+ * decisions, never tensors. PROTOCOL.md is the normative text.
+ *
+ * The driver performs the effects of one call in order, and each before the next: a `persist` is durable before the
+ * `publish` that follows it. `execute`, `fetch` and `sync` are answered later by events.
+ */
+import type { Cid, PeerId, RunConfig } from '@murmuration/base';
+
+/** CID (dag-cbor) of a block header. */
+export type BlockId = Cid;
+export type Role = 'member' | 'guest' | 'observer';
+export type Verdict = 'accept' | 'ignore' | 'reject';
+
+/** What a peer announces of its delta. Signed by its author; the delta itself is a blob. */
+export interface Contribution {
+  /** CID of the signed announcement: the order of aggregation. */
+  readonly cid: Cid;
+  readonly author: PeerId;
+  /** The block whose state the delta starts from, and its height. */
+  readonly base: BlockId;
+  readonly baseHeight: number;
+  /** Rises by one with each contribution of this author. */
+  readonly sequence: number;
+  readonly blob: Cid;
+  readonly blobBytes: number;
+  /** Euclidean norm of the decoded delta: √ of the float64 sum of squares in index order; checked against the blob. */
+  readonly norm: number;
+  readonly tokens: number;
+  readonly steps: number;
+  /** Mean training loss over the steps, nats per token; for display only. */
+  readonly loss: number;
+}
+
+/** What the author's engine knows about a delta that it has just encoded; the replica adds the rest. */
+export type ContributionDraft = Pick<
+  Contribution,
+  'base' | 'baseHeight' | 'blob' | 'blobBytes' | 'norm' | 'tokens' | 'steps' | 'loss'
+>;
+
+/** One delta of a block, with what the block's clip and weight rules make of it. */
+export interface AggregationInput {
+  readonly contribution: Cid;
+  readonly author: PeerId;
+  readonly blob: Cid;
+  readonly blobBytes: number;
+  /** The header inside the blob must name this base block. */
+  readonly base: BlockId;
+  /** Norm that the blob must decode to. */
+  readonly norm: number;
+  /** Factor in (0, 1] by which the decoded delta is scaled: min(1, τ / norm). */
+  readonly clip: number;
+  /** Weight in the mean, > 0. */
+  readonly weight: number;
+}
+
+/** How θ of a block follows from θ of its parent. `inputs` are sorted by contribution CID; none means θ is unchanged. */
+export interface Execution {
+  readonly parent: BlockId;
+  readonly height: number;
+  readonly inputs: readonly AggregationInput[];
+  readonly kappa: number;
+  readonly outerStep: number;
+}
+
+export interface Block {
+  readonly id: BlockId;
+  readonly height: number;
+  readonly epoch: number;
+  readonly view: number;
+  readonly parent: BlockId;
+  readonly proposer: PeerId;
+  readonly contributions: readonly Contribution[];
+  /** Name of θ's bytes after this block (little-endian float32). */
+  readonly tensors: Cid;
+  /** Hash over `tensors` and the ledger state (roster, epoch, norms, tokens): what peers compare. */
+  readonly stateRoot: Uint8Array;
+  readonly execution: Execution;
+}
+
+/** A block as the ledger keeps and hands it out: header, contribution list, certificates; opaque bytes outside this package. */
+export interface LedgerEntry {
+  readonly height: number;
+  readonly bytes: Uint8Array;
+}
+
+export type ReplicaEvent =
+  /** First event after creation. `records` are all that were persisted and not forgotten; `ledger` the settled entries
+   *  after the `installed` checkpoint (or from height 1); `applied` is what the engine's parameters stand at. */
+  | {
+      readonly kind: 'start';
+      readonly records: readonly DurableRecord[];
+      readonly ledger: readonly LedgerEntry[];
+      readonly applied: { readonly block: BlockId; readonly height: number } | undefined;
+    }
+  | { readonly kind: 'message'; readonly from: PeerId; readonly bytes: Uint8Array }
+  | { readonly kind: 'timer'; readonly name: string }
+  /** Own delta is encoded and durable. */
+  | { readonly kind: 'contributed'; readonly draft: ContributionDraft }
+  /** A blob that was asked for is held and (a delta) decodes to the announced norm; or cannot be had, or is invalid. */
+  | {
+      readonly kind: 'blob';
+      readonly blob: Cid;
+      readonly outcome: 'held' | 'unavailable' | 'invalid';
+      readonly bytes?: Uint8Array;
+    }
+  | { readonly kind: 'executed'; readonly request: number; readonly tensors: Cid | undefined }
+  /** Ledger entries that a `sync` brought, from one peer. */
+  | { readonly kind: 'synced'; readonly from: PeerId; readonly entries: readonly LedgerEntry[] }
+  /** The engine stands at this final block's state, downloaded and checked against `tensors`. */
+  | { readonly kind: 'installed'; readonly block: BlockId; readonly height: number }
+  | { readonly kind: 'connected'; readonly peer: PeerId }
+  | { readonly kind: 'disconnected'; readonly peer: PeerId }
+  /** The operator asks to be admitted (or to leave: later). */
+  | { readonly kind: 'invited'; readonly invitation: Uint8Array };
+
+/** One durable fact of the replica. A later record with the same key replaces the earlier one. */
+export interface DurableRecord {
+  readonly key: string;
+  readonly height: number;
+  readonly bytes: Uint8Array;
+}
+
+export type Effect =
+  /** For a `message` event: exactly one, first. */
+  | { readonly kind: 'verdict'; readonly verdict: Verdict; readonly reason: string }
+  | { readonly kind: 'persist'; readonly record: DurableRecord }
+  /** Records of a lower height are no longer needed. */
+  | { readonly kind: 'forget'; readonly below: number }
+  | { readonly kind: 'publish'; readonly bytes: Uint8Array }
+  /** Replaces an earlier timer of this name; `undefined` cancels it. `at` in ms of the same clock as `now`. */
+  | { readonly kind: 'timer'; readonly name: string; readonly at: number | undefined }
+  /** Get a blob: answered by a `blob` event. For purpose `delta` the driver also has the engine validate it. */
+  | {
+      readonly kind: 'fetch';
+      readonly blob: Cid;
+      readonly bytes: number;
+      readonly from: readonly PeerId[];
+      readonly purpose: 'contributions' | 'delta';
+      readonly input?: Pick<AggregationInput, 'author' | 'base' | 'norm'>;
+    }
+  | { readonly kind: 'cancel-fetch'; readonly blob: Cid }
+  /** Keep these bytes as a blob that others may pull. */
+  | { readonly kind: 'serve'; readonly blob: Cid; readonly bytes: Uint8Array }
+  /** Compute the name of θ after this execution, without changing θ: answered by `executed` with the same `request`. */
+  | { readonly kind: 'execute'; readonly request: number; readonly execution: Execution }
+  /** Make the engine's parameters those of `block` (its parent's until now). `own` when one of its inputs is ours. */
+  | { readonly kind: 'apply'; readonly block: Block; readonly own: Cid | undefined }
+  /** Take the newest applied block back. */
+  | { readonly kind: 'undo'; readonly block: BlockId; readonly height: number }
+  /** The block is final: store the entry; what was kept to undo it can go. */
+  | { readonly kind: 'settle'; readonly block: Block; readonly entry: LedgerEntry }
+  /** The own pending contribution will never enter a block; its work is still in the local parameters. */
+  | { readonly kind: 'expire'; readonly contribution: Cid }
+  /** Fetch ledger entries from `fromHeight` on, from one of these peers (best first): answered by `synced`. */
+  | { readonly kind: 'sync'; readonly fromHeight: number; readonly from: readonly PeerId[] }
+  /** Fetch the state of this final block (its `tensors` blob) instead of replaying to it: answered by `installed`. */
+  | {
+      readonly kind: 'install';
+      readonly block: BlockId;
+      readonly height: number;
+      readonly tensors: Cid;
+      readonly from: readonly PeerId[];
+    }
+  | { readonly kind: 'report'; readonly report: Report };
+
+/** What a person or a log should know; never needed for the protocol to go on. */
+export type Report =
+  | {
+      readonly kind: 'certified';
+      readonly height: number;
+      readonly contributions: readonly Contribution[];
+      readonly stateRoot: Uint8Array;
+    }
+  | { readonly kind: 'skipped'; readonly view: number }
+  | { readonly kind: 'contribution'; readonly contribution: Contribution }
+  | { readonly kind: 'admitted'; readonly peer: PeerId; readonly epoch: number }
+  | { readonly kind: 'expired'; readonly contribution: Cid }
+  | {
+      readonly kind: 'diverged';
+      readonly height: number;
+      readonly expected: Uint8Array;
+      readonly computed: Uint8Array;
+    }
+  | { readonly kind: 'ended'; readonly height: number; readonly stateRoot: Uint8Array };
+
+export interface ReplicaView {
+  readonly role: Role;
+  readonly epoch: number;
+  readonly view: number;
+  readonly roster: readonly PeerId[];
+  /** Newest block that is applied (notarized or final). */
+  readonly head: { readonly block: BlockId; readonly height: number };
+  /** Newest final block and its state root. */
+  readonly final: { readonly block: BlockId; readonly height: number; readonly stateRoot: Uint8Array };
+  /** True when a new delta from `head` may be encoded: none pending, run not over, not diverged, caught up. */
+  readonly mayContribute: boolean;
+  readonly pending: Contribution | undefined;
+  readonly phase: 'starting' | 'syncing' | 'running' | 'diverged' | 'ended';
+  /** Tokens in final blocks, by all and by author. */
+  readonly tokens: number;
+}
+
+export interface ReplicaInit {
+  readonly run: RunConfig;
+  readonly runId: Cid;
+  readonly self: PeerId;
+  readonly role: Role;
+}
+
+export interface ReplicaComponents {
+  hash(bytes: Uint8Array): Uint8Array;
+  /** Ed25519 by the peer's own key. */
+  sign(bytes: Uint8Array): Uint8Array;
+  verify(signer: PeerId, bytes: Uint8Array, signature: Uint8Array): boolean;
+}
+
+export interface Replica {
+  handle(event: ReplicaEvent, now: number): Effect[];
+  readonly view: ReplicaView;
+}
