@@ -1,2 +1,78 @@
-/** A parameter change to bytes and back, and many deltas to one. */
-export {};
+/**
+ * A parameter change to bytes and back, and many deltas to one. Everything is deterministic: equal inputs give equal
+ * bits on every platform. README.md describes the wire format.
+ *
+ * @example
+ * const bytes = encodeDelta(u, { runDigest, base, author }, { k: 64, bits: 1 });
+ * const { delta } = decodeDelta(bytes, { parameters: u.length });
+ * subtractDelta(u, delta, 1, residual);
+ * const update = aggregate([{ delta, clip: 1, weight: 5_120 }], { kappa: 0, length: u.length });
+ * const undo = applyUpdate(θ, update, 1);
+ */
+
+/** What a delta is bound to. Each field has 32 bytes. */
+export interface DeltaHeader {
+  /** Digest inside the run's id. */
+  readonly runDigest: Uint8Array;
+  /** Digest inside the id of the block whose state the delta starts from. */
+  readonly base: Uint8Array;
+  /** Raw Ed25519 public key. */
+  readonly author: Uint8Array;
+}
+
+export interface DeltaSettings {
+  /** Values sent per chunk of 4,096, in [1, 1024]; a shorter last chunk sends ⌈k · length / 4096⌉. */
+  readonly k: number;
+  /** 1: sign × the mean magnitude of what the chunk sends. 2: sign × one of two fitted magnitudes. */
+  readonly bits: 1 | 2;
+}
+
+export interface DeltaLimits {
+  /** Exactly so many values must the delta be of. */
+  readonly parameters: number;
+  /** Largest k that is accepted; 1,024 by default. */
+  readonly kMax?: number;
+  /** Header fields that must be equal. */
+  readonly expected?: Partial<DeltaHeader>;
+}
+
+/** A vector of `length` values, zero but at `indices` (strictly rising). */
+export interface SparseDelta {
+  readonly length: number;
+  readonly indices: Uint32Array;
+  readonly values: Float32Array;
+}
+
+export interface DecodedDelta {
+  readonly header: DeltaHeader;
+  readonly settings: DeltaSettings;
+  readonly delta: SparseDelta;
+}
+
+/** One input of a block. */
+export interface WeightedDelta {
+  readonly delta: SparseDelta;
+  /** Factor in (0, 1] that scales the delta. */
+  readonly clip: number;
+  /** Weight in the mean, > 0. */
+  readonly weight: number;
+}
+
+export interface AggregationRule {
+  /** In [0, 1]; the divisor of a coordinate is max(Σ weights of its senders, κ · Σ weights of all). */
+  readonly kappa: number;
+  /** Number of parameters. */
+  readonly length: number;
+}
+
+/** The old values of θ where an update changed it. */
+export interface UpdateUndo {
+  readonly indices: Uint32Array;
+  readonly values: Float32Array;
+}
+
+export { aggregate, applyUpdate, deltaNorm, revertUpdate, subtractDelta } from './aggregate.ts';
+export { decodeDelta, encodeDelta } from './codec.ts';
+export { chunkCountMax, chunkLength } from './defaults.ts';
+export { DeltaError, type DeltaErrorCode } from './errors.ts';
+export { deltaBytesMax } from './header.ts';

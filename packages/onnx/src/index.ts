@@ -6,7 +6,21 @@
  * with shape and initial distribution under the metadata key `murmuration.parameters` (JSON). Other inputs of gpt:
  * `tokens`, `targets` (int64 [batch, context], symbolic dimensions). Outputs: `loss` (float scalar, mean nats per
  * token), `logits` (float [batch, context, vocabulary]).
+ *
+ * @example
+ * const model = gpt({ vocabulary: 260, context: 128, width: 128, layers: 4, heads: 4 });
+ * const vector = initializeParameters(parametersOf(model), 'seed');
+ * const file = writeModel(embedParameters(model, vector));
  */
+export { OnnxError } from './errors.ts';
+export { gpt } from './gpt.ts';
+export * from './graph-builder.ts';
+export { inferShapes, type KnownValue } from './infer-shapes.ts';
+export * from './model.ts';
+export { embedParameters, initializeParameters, parametersKey, parametersOf } from './parameters.ts';
+export { pruneModel } from './prune.ts';
+export { readModel } from './read-model.ts';
+export { writeModel } from './write-model.ts';
 
 /** How a parameter's first values are drawn; exact on every platform. */
 export type InitialDistribution =

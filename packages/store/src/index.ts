@@ -1,12 +1,18 @@
 /**
  * What a peer keeps of one run, in one folder: `key` (0600), `ledger.sqlite`, `blobs/`, `snapshots/`. Writes are
- * atomic and durable when the call returns. One process at a time.
+ * atomic and durable when the call returns. One process at a time writes; others may look, read-only. Every method
+ * throws (or rejects with) `StoreError`: `disk-full`, `corrupt`, `read-only`, `closed`, `io` and those named there.
  *
  * @example
  * const store = openStore({ directory: 'my-run' });
  * store.putRecord({ key: 'vote/0/3', height: 2, bytes });
  */
 import type { Cid, PeerId } from '@murmuration/base';
+
+export { StoreError, type StoreErrorCode } from './errors.ts';
+export { hashBytes, verifySignature } from './identity.ts';
+export { processUsing } from './lock.ts';
+export { openStore } from './store.ts';
 
 /** The peer's Ed25519 identity. The raw seed leaves only towards libp2p. */
 export interface Identity {
@@ -19,10 +25,14 @@ export interface Identity {
 
 export interface StoreInit {
   readonly directory: string;
-  /** Refuses a folder that belongs to another run; unset: whatever run the folder has. */
+  /** Binds a new folder to this run, refuses one that belongs to another; unset: whatever run the folder has. */
   readonly runId?: Cid;
-  /** Blobs beyond this many bytes are pruned, oldest first; pinned ones stay. */
+  /** Blobs beyond this many bytes are pruned, oldest first; pinned, recent ones and snapshots stay. `Infinity` keeps all. */
   readonly blobBytesMax?: number;
+  /** The newest this many snapshots stay. Default 2. */
+  readonly snapshotsKept?: number;
+  /** Looks into a folder, also while its peer runs: takes no lock, creates nothing, refuses every change with `read-only`. */
+  readonly readOnly?: boolean;
 }
 
 export interface StoredRecord {
@@ -48,26 +58,54 @@ export interface Store {
   /** Binds the folder to a run; throws `StoreError` `other-run` if it has another. */
   bindRun(runId: Cid): void;
 
+  /** Makes all changes of `work` (which is synchronous) durable together, or none: one wait for the disk instead of many. */
+  atomically<T>(work: () => T): T;
+
+  /** Replaces the record of the same key. */
   putRecord(record: StoredRecord): void;
+  /** In the order in which they were put last. */
   records(): StoredRecord[];
   forgetRecords(belowHeight: number): void;
 
-  /** Entries are contiguous; putting one that is there already with the same bytes does nothing. */
+  /**
+   * Entries are contiguous; putting one that is there already with the same bytes does nothing. Throws `gap` if the
+   * entry does not follow the last one, `conflict` if another one is stored at its height.
+   */
   putEntry(entry: StoredEntry): void;
-  /** At most `countMax` entries and `bytesMax` bytes from `fromHeight` on. */
+  /** At most `countMax` entries and `bytesMax` bytes, starting with `fromHeight`; none if that height is not stored. */
   entries(fromHeight: number, countMax: number, bytesMax?: number): StoredEntry[];
+  firstHeight(): number | undefined;
   lastHeight(): number | undefined;
-  /** After an install: the ledger restarts at this height (earlier entries are dropped if they do not connect). */
+  /**
+   * After an install: the next entry will be that of `nextHeight`. Entries from there on are dropped, and earlier ones
+   * too if they end before.
+   */
   resetLedger(nextHeight: number): void;
 
+  /** Whether a blob, or a chunk of one, is indexed; its bytes are checked when they are read. */
   hasBlob(cid: Cid): boolean;
   /** The whole blob, checked against its CID; `undefined` if absent. A corrupted file is removed and counts as absent. */
   getBlob(cid: Cid): Promise<Uint8Array | undefined>;
-  /** Stores bytes under the CID that they must hash to. Chunks and manifest of longer blobs are served by their own CIDs. */
+  /**
+   * Stores bytes under the CID that `nameBlob` gives them, else `bad-blob`. Chunks and manifest of longer blobs are
+   * served by their own CIDs.
+   */
   putBlob(cid: Cid, bytes: Uint8Array): Promise<void>;
-  /** For serving: a blob, a manifest or a chunk (also one that is a range of a snapshot), read piecewise. */
+  /** Exempts a blob (also one that comes later) from pruning: the run's graph, one's own pending delta. */
+  pinBlob(cid: Cid): void;
+  unpinBlob(cid: Cid): void;
+  /** Bytes of all blobs that are no snapshots. */
+  blobBytes(): number;
+  /**
+   * For serving: the bytes that hash to `cid`, checked, at most 256 KiB of them, read piecewise. That is a short blob,
+   * a chunk of a longer one (also of a snapshot), or, for a longer blob's own name, its manifest.
+   */
   openBlob(cid: Cid): Promise<StoredBlob | undefined>;
-  /** Takes over a state file as blob `tensors` with its chunks; the last `keep` (default 2) snapshots stay. */
+  /**
+   * Moves a state file into `snapshots/` as blob `tensors` with its chunks, which the caller has computed from the file
+   * (checked when they are served). The last `snapshotsKept` by height stay. Throws `bad-blob` if size or chunks do
+   * not make `tensors`.
+   */
   adoptSnapshot(snapshot: {
     readonly path: string;
     readonly height: number;
@@ -82,6 +120,7 @@ export interface Store {
   getSetting(key: string): Uint8Array | undefined;
   putSetting(key: string, value: Uint8Array): void;
 
+  /** One value per name and height, the last one counts. Survives the process; a power failure may take the last few. */
   putMetric(metric: {
     readonly height: number;
     readonly name: string;
@@ -90,5 +129,6 @@ export interface Store {
   }): void;
   metrics(name: string): { readonly height: number; readonly value: number; readonly timeMs: number }[];
 
+  /** Folds the write-ahead log into the ledger and releases the lock. Twice is once. */
   close(): void;
 }

@@ -1,0 +1,43 @@
+import { openOffline } from '@murmuration/peer';
+import type { Command } from 'commander';
+import { collect, wholeNumber, withJson, withStore } from './options.ts';
+
+interface EvalOptions {
+  readonly store: string;
+  readonly json: boolean;
+  readonly data: string[];
+  readonly all: boolean;
+  readonly threads: number;
+}
+
+export function addEval(program: Command): void {
+  withJson(withStore(program.command('eval')))
+    .description('measure the common model on text, in bits per byte (lower is better)')
+    .requiredOption('-d, --data <path>', 'text file or folder; may be repeated: one result each', collect)
+    .option('--all', 'all of the text, not only the part that training never sees', false)
+    .option('--threads <count>', 'threads', wholeNumber(1, 256), 1)
+    .addHelpText(
+      'after',
+      `
+Example:
+  murmur eval --store my-run --data texts/fr --data texts/hi`,
+    )
+    .action(async (options: EvalOptions) => {
+      const offline = await openOffline({ directory: options.store, threads: options.threads });
+      try {
+        for (const path of options.data) {
+          const { bitsPerByte, bytes } = await offline.engine.evaluate({
+            data: [path],
+            part: options.all ? 'all' : 'held-out',
+          });
+          console.log(
+            options.json
+              ? JSON.stringify({ data: path, bitsPerByte, bytes })
+              : `${bitsPerByte.toFixed(3)} bits per byte on ${bytes.toLocaleString('en')} bytes of ${path}`,
+          );
+        }
+      } finally {
+        await offline.close();
+      }
+    });
+}

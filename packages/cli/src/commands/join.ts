@@ -1,0 +1,22 @@
+import type { Command } from 'commander';
+import { parseRunLink } from '../run-link.ts';
+import { runPeer } from '../run-peer.ts';
+import { type PeerOptions, withPeerOptions } from './options.ts';
+
+export function addJoin(program: Command): void {
+  withPeerOptions(program.command('join'))
+    .argument('<link>', 'run link that `murmur init` or a member printed')
+    .description('enter a run and train on your own text; nothing but compressed parameter changes leaves the machine')
+    .addHelpText(
+      'after',
+      `
+Example:
+  murmur join 'murmuration://bafk…?peer=/ip4/203.0.113.7/tcp/4150/p2p/12D3KooW…' --data ~/texts
+
+Ctrl-C stops cleanly; \`murmur start\` goes on from where the peer was.`,
+    )
+    .action(async (link: string, options: PeerOptions) => {
+      const { runId, peers, invitation } = parseRunLink(link);
+      await runPeer({ options, runId, bootstrap: peers, ...(invitation ? { invitation } : {}) });
+    });
+}

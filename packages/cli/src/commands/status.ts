@@ -1,0 +1,43 @@
+import { openStore, processUsing } from '@murmuration/store';
+import { lastStatus } from '@murmuration/peer';
+import type { Command } from 'commander';
+import { CliError } from '../errors.ts';
+import { formatBytes, formatCount } from '../format.ts';
+import { withJson, withStore } from './options.ts';
+
+export function addStatus(program: Command): void {
+  withJson(withStore(program.command('status')))
+    .description('where the run of a folder is; works while its peer runs')
+    .action(({ store: directory, json }: { store: string; json: boolean }) => {
+      const pid = processUsing(directory);
+      const store = openStore({ directory, readOnly: true });
+      try {
+        const { runId } = store;
+        if (!runId) throw new CliError(`${directory} belongs to no run yet`, { code: 'no-store', directory });
+        const saved = lastStatus(store);
+        const round = store.lastHeight() ?? 0;
+        if (json) {
+          console.log(JSON.stringify({ runId, peer: store.identity.peer, pid: pid ?? null, round, status: saved ?? null }));
+          return;
+        }
+        const lines = [
+          ['run', `${saved?.status.run ?? ''} ${runId}`.trim()],
+          ['peer', `${store.identity.peer}${saved ? ` (${saved.status.role})` : ''}`],
+          ['process', pid === undefined ? 'not running' : `running, pid ${pid}`],
+          ['round', `${round}${saved ? ` of ${saved.status.rounds}` : ''}, final`],
+          ...(saved
+            ? [
+                ['state root', saved.status.stateRoot],
+                ['members', `${saved.status.membersConnected} of ${saved.status.members} connected`],
+                ['training', `step ${saved.status.step}, loss ${saved.status.loss?.toFixed(3) ?? '–'}, ${formatCount(saved.status.tokensPerSecond)} tokens/s`],
+                ['traffic', `${formatBytes(saved.status.traffic.sent)} sent, ${formatBytes(saved.status.traffic.received)} received`],
+                ['as of', new Date(saved.timeMs).toISOString()],
+              ]
+            : []),
+        ];
+        for (const [name, value] of lines) console.log(`${(name ?? '').padEnd(12)}${value}`);
+      } finally {
+        store.close();
+      }
+    });
+}

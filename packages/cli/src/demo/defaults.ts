@@ -1,0 +1,49 @@
+import { minute, second } from '@murmuration/base';
+
+/** Each founder trains on one language, the late peer on a fifth; no other peer reads it. */
+export const languages = {
+  founders: ['fr', 'hi', 'ar', 'ru'],
+  late: 'es',
+} as const;
+
+export const languageNames: Readonly<Record<string, string>> = {
+  fr: 'French',
+  hi: 'Hindi',
+  ar: 'Arabic',
+  ru: 'Russian',
+  es: 'Spanish',
+};
+
+/** A decoder-only transformer of about 0.9 million parameters on bytes. */
+export const model = { vocabulary: 260, context: 128, width: 128, layers: 4, heads: 4 } as const;
+
+/** Chosen by measuring; see the demo's README table. */
+export const training = {
+  steps: 700,
+  stepsPerRound: 5,
+  batch: 8,
+  learningRate: 2e-3,
+  k: 64,
+  bits: 1,
+  kappa: 0,
+  outerStep: 1,
+  feedback: 0.95,
+} as const;
+
+/** When things happen, as shares of the run's rounds. */
+export const script = {
+  killAt: 0.3,
+  restartAt: 0.38,
+  lateAt: 0.5,
+} as const;
+
+/** Held-out text per language for the closing table: enough for three digits. */
+export const evaluationBytesMax = 65_536;
+export const startTimeoutMs: number = 1 * minute;
+/** Without one more certified round for this long the demo gives up. */
+export const stallTimeoutMs: number = 2 * minute;
+export const stopGraceMs: number = 5 * second;
+/** Lines of a peer's error output that are kept to explain an exit. */
+export const stderrLinesMax = 20;
+/** The killed peer stays away at least this long, so that its absence can be seen. */
+export const absenceMinMs: number = 3 * second;

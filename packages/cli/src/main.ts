@@ -1,0 +1,66 @@
+import { FactError } from '@murmuration/base';
+import { Command, CommanderError } from 'commander';
+import { addDemo } from './commands/demo.ts';
+import { addEval } from './commands/eval.ts';
+import { addExport } from './commands/export.ts';
+import { addGenerate } from './commands/generate.ts';
+import { addId } from './commands/id.ts';
+import { addInit } from './commands/init.ts';
+import { addInvite } from './commands/invite.ts';
+import { addJoin } from './commands/join.ts';
+import { addLeave } from './commands/leave.ts';
+import { addLog } from './commands/log.ts';
+import { addStart } from './commands/start.ts';
+import { addStatus } from './commands/status.ts';
+import { exitCodes } from './exit-codes.ts';
+
+/** In the order in which a newcomer meets them. */
+const commands = [
+  addDemo,
+  addInit,
+  addJoin,
+  addStart,
+  addStatus,
+  addLog,
+  addEval,
+  addGenerate,
+  addExport,
+  addId,
+  addInvite,
+  addLeave,
+];
+
+function createProgram(): Command {
+  const program = new Command('murmur')
+    .description('Train one common model with other peers, each on data that never leaves it. No server.')
+    .version('0.1.0')
+    .showHelpAfterError('(see --help)')
+    .exitOverride()
+    .addHelpText(
+      'after',
+      `
+First steps:
+  murmur demo                              four peers on this machine teach one model
+  murmur init --store my-run               found a run and get its link
+  murmur join LINK --data ~/texts          train along
+  murmur status · murmur log               where the run is, who contributed what`,
+    );
+  for (const add of commands) add(program);
+  return program;
+}
+
+/** Runs the command line; resolves with the exit code. */
+export async function main(argv: readonly string[]): Promise<number> {
+  try {
+    await createProgram().parseAsync(argv, { from: 'user' });
+    return Number(process.exitCode ?? exitCodes.success);
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.success : exitCodes.usage;
+    if (error instanceof FactError) {
+      console.error(`murmur: ${error.message}`);
+      return exitCodes.failure;
+    }
+    console.error(error);
+    return exitCodes.internal;
+  }
+}

@@ -1,0 +1,48 @@
+import { GiB, KiB, MiB, second } from '@murmuration/base';
+
+/** Progress events reach the parent at most this often: a terminal redraws about four times a second. */
+export const progressMs = 250;
+
+/** Calls that wait for an answer. A peer makes a handful at a time; more is a defect in the caller. */
+export const callsMax = 1_024;
+
+/** A child that has not ended this long after `close` is killed: writing 2 GB at 100 MB/s. */
+export const closeTimeoutMs: number = 20 * second;
+
+/** Of what the child wrote to its error stream, this much goes into `engine-died`. */
+export const errorTailBytes: number = 4 * KiB;
+
+/** The last part of a checkpoint's history is written at most this often when only `settle` moved. */
+export const checkpointIntervalMs: number = 5 * second;
+
+/** Blocks that can be undone: proposals carry nothing at depth 8, so more never wait for finality; twice that. */
+export const undoMax = 16;
+
+/** Text of one engine, in memory as bytes. A peer with more splits it over several engines. */
+export const textBytesMax: number = GiB;
+export const textFilesMax = 200_000;
+export const folderDepthMax = 32;
+
+/** A file whose first bytes hold a zero is not text. */
+export const binaryProbeBytes: number = 8 * KiB;
+
+/** Decoded deltas kept between `validate`, `execute` and `apply`: about 64 deltas of a 10 M parameter model. */
+export const decodedBytesMax: number = 96 * MiB;
+
+/** Executions whose result is kept until `apply`: one per view of a height is usual. */
+export const executionsMax = 4;
+
+/** Inner steps over which a fresh optimizer reaches the round's learning rate: its moments are noise until then. */
+export const freshOptimizerSteps = 10;
+
+/** Snapshot files kept in the engine's folder; the newest block divisible by the run's interval and the one before. */
+export const snapshotsKept = 2;
+
+/** Windows per slice of an evaluation are those of a training batch, but at most so many. */
+export const evaluationBatchMax = 16;
+
+/** Longest continuation of one `generate`. */
+export const generateBytesMax: number = 64 * KiB;
+
+/** Facts of a checkpoint beside its arrays: a pending blob of at most 16 MiB per undoable block would not fit a peer. */
+export const checkpointFactsBytesMax: number = 64 * MiB;

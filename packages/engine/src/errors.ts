@@ -1,0 +1,50 @@
+import { FactError } from '@murmuration/base';
+
+export type EngineErrorCode =
+  /** A data path that is missing, unreadable, or a folder without text files. */
+  | 'bad-data-path'
+  /** The texts hold too few bytes for one sample. */
+  | 'too-little-text'
+  | 'too-much-text'
+  /** `train` or `evaluate` on an engine without data. */
+  | 'no-data'
+  | 'bad-graph'
+  /** θ₀ from the seed does not have the run's name. */
+  | 'bad-initial-state'
+  /** The folder's checkpoint belongs to another run. */
+  | 'foreign-checkpoint'
+  /** Loss or gradient is not a number: the step was not taken. */
+  | 'not-finite'
+  /** A second `encode` while a delta is pending, or one without inner steps. */
+  | 'nothing-to-encode'
+  | 'already-pending'
+  | 'unknown-parent'
+  | 'not-undoable'
+  | 'undo-limit'
+  | 'missing-blob'
+  | 'bad-blob'
+  | 'bad-snapshot'
+  | 'bad-prompt'
+  | 'not-open'
+  | 'already-open'
+  | 'closed'
+  | 'too-many-calls'
+  | 'disk-full'
+  | 'disk'
+  | 'engine-died'
+  /** A defect: the child met an error that has no code of its own. */
+  | 'internal';
+
+/** What goes wrong between a peer and its tensors. */
+export class EngineError extends FactError<EngineErrorCode> {}
+
+/** A file operation's error as facts: a full disk has its own code. */
+export function diskError(cause: unknown, action: string, path: string): EngineError {
+  const { code: errno, message } = cause as NodeJS.ErrnoException;
+  const full = errno === 'ENOSPC' || errno === 'EDQUOT';
+  return new EngineError(
+    full ? `no space left to ${action} ${path}` : `cannot ${action} ${path}: ${message}`,
+    { code: full ? 'disk-full' : 'disk', path, errno },
+    { cause },
+  );
+}

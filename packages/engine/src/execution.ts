@@ -1,0 +1,136 @@
+/** What a block makes of θ: deltas decoded, clipped, averaged, one outer step. The same bits on every machine. */
+import { aggregate, applyUpdate, decodeDelta, deltaNorm, type SparseDelta } from '@murmuration/delta';
+import { type Cid, digestOfCid, FactError, nameBlob, type PeerId, publicKeyOf } from '@murmuration/base';
+import { decodedBytesMax, executionsMax } from './defaults.ts';
+import { EngineError } from './errors.ts';
+import { type Head, parametersAfter, type SparseVector } from './head.ts';
+import type { ExecutionInput } from './index.ts';
+import { nameVector, sha256 } from './names.ts';
+
+/** θ after an execution: its name, and its values where they differ from the parent's. */
+export interface ExecutionResult {
+  readonly tensors: Cid;
+  readonly after: SparseVector;
+}
+
+export interface Executor {
+  /** Decodes a delta that must come from this author and base. Throws `DeltaError`. */
+  decode(blob: Cid, bytes: Uint8Array, author: PeerId, base: Cid): SparseDelta;
+  /** Why these bytes are no valid delta of the run, or nothing. */
+  problem(bytes: Uint8Array, expected: { author: PeerId; base: Cid; norm: number }): string | undefined;
+  /** Throws `EngineError` `unknown-parent`, `missing-blob`, `bad-blob`. */
+  execute(head: Head, execution: ExecutionInput, blobs: ReadonlyMap<Cid, Uint8Array>): ExecutionResult;
+}
+
+/** A map that forgets its oldest entries beyond a total size. */
+class BoundedCache<Value> {
+  readonly #entries = new Map<string, { readonly value: Value; readonly size: number }>();
+  readonly #sizeMax: number;
+  #size = 0;
+
+  constructor(sizeMax: number) {
+    this.#sizeMax = sizeMax;
+  }
+
+  get(key: string): Value | undefined {
+    const entry = this.#entries.get(key);
+    if (entry) {
+      this.#entries.delete(key);
+      this.#entries.set(key, entry);
+    }
+    return entry?.value;
+  }
+
+  set(key: string, value: Value, size: number): void {
+    this.#size += size - (this.#entries.get(key)?.size ?? 0);
+    this.#entries.delete(key);
+    this.#entries.set(key, { value, size });
+    for (const [oldest, entry] of this.#entries) {
+      if (this.#size <= this.#sizeMax || oldest === key) break;
+      this.#entries.delete(oldest);
+      this.#size -= entry.size;
+    }
+  }
+}
+
+/** Decodes and executes for one run; keeps what `apply` will need again. */
+export function createExecutor(run: { readonly runDigest: Uint8Array; readonly parameters: number; readonly kMax: number }): Executor {
+  const decoded = new BoundedCache<SparseDelta>(decodedBytesMax);
+  const results = new BoundedCache<ExecutionResult>(executionsMax);
+
+  function decode(blob: Cid, bytes: Uint8Array, author: PeerId, base: Cid): SparseDelta {
+    const key = `${blob}/${author}/${base}`;
+    const known = decoded.get(key);
+    if (known) return known;
+    const { delta } = decodeDelta(bytes, {
+      parameters: run.parameters,
+      expected: { runDigest: run.runDigest, base: digestOfCid(base), author: publicKeyOf(author) },
+    });
+    decoded.set(key, delta, delta.indices.byteLength + delta.values.byteLength);
+    return delta;
+  }
+
+  function problem(
+    bytes: Uint8Array,
+    expected: { author: PeerId; base: Cid; norm: number },
+  ): string | undefined {
+    try {
+      const delta = decode(nameBlob(bytes, sha256).cid, bytes, expected.author, expected.base);
+      const norm = deltaNorm(delta);
+      return norm === expected.norm ? undefined : `expected norm ${expected.norm}, got ${norm}`;
+    } catch (error) {
+      if (error instanceof FactError) return error.message;
+      throw error;
+    }
+  }
+
+  function inputsOf(execution: ExecutionInput, blobs: ReadonlyMap<Cid, Uint8Array>) {
+    return execution.inputs.map(({ author, base, blob, clip, weight }) => {
+      const bytes = blobs.get(blob);
+      if (!bytes)
+        throw new EngineError(`block of height ${execution.height}: blob ${blob} is missing`, {
+          code: 'missing-blob',
+          blob,
+        });
+      return { delta: decode(blob, bytes, author, base), clip, weight };
+    });
+  }
+
+  function compute(
+    head: Head,
+    execution: ExecutionInput,
+    blobs: ReadonlyMap<Cid, Uint8Array>,
+  ): ExecutionResult {
+    const values = new Float32Array(run.parameters);
+    parametersAfter(head, execution.parent, values);
+    try {
+      const update = aggregate(inputsOf(execution, blobs), {
+        kappa: execution.kappa,
+        length: run.parameters,
+      });
+      const { indices } = applyUpdate(values, update, execution.outerStep);
+      const after = { indices, values: Float32Array.from(indices, (index) => values[index] as number) };
+      return { tensors: nameVector(values).cid, after };
+    } catch (error) {
+      if (error instanceof EngineError || !(error instanceof FactError)) throw error;
+      throw new EngineError(
+        `block of height ${execution.height}: ${error.message}`,
+        { code: 'bad-blob', height: execution.height },
+        { cause: error },
+      );
+    }
+  }
+
+  return {
+    decode,
+    problem,
+    execute(head, execution, blobs) {
+      const key = JSON.stringify(execution);
+      const known = results.get(key);
+      if (known) return known;
+      const result = compute(head, execution, blobs);
+      results.set(key, result, 1);
+      return result;
+    },
+  };
+}

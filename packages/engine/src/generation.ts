@@ -1,0 +1,69 @@
+import { createRandom } from '@murmuration/base';
+import { byteTokenizer } from '@murmuration/data';
+import { generateBytesMax } from './defaults.ts';
+import { EngineError } from './errors.ts';
+import type { ForwardProgram } from './program.ts';
+import type { Job } from './schedule.ts';
+
+export interface GenerationOptions {
+  readonly bytes: number;
+  readonly temperature: number;
+  readonly seed: string;
+}
+
+/**
+ * Draws a text byte by its logits: the likeliest at temperature 0, else in proportion to exp(logit ÷ temperature).
+ * Special tokens are never drawn.
+ */
+export function drawByte(logits: ArrayLike<number>, temperature: number, unit: number): number {
+  const candidates = Array.from(logits).filter((_, token) => byteTokenizer.isText(token));
+  const highest = candidates.reduce((high, logit) => Math.max(high, logit));
+  if (temperature === 0) return candidates.indexOf(highest);
+  const weights = candidates.map((logit) => Math.exp((logit - highest) / temperature));
+  let left = unit * weights.reduce((sum, weight) => sum + weight, 0);
+  for (let token = 0; token < weights.length; token++) {
+    left -= weights[token] as number;
+    if (left < 0) return token;
+  }
+  return candidates.indexOf(highest);
+}
+
+function checkOptions(prompt: string, { bytes, temperature }: GenerationOptions): void {
+  const problem =
+    !Number.isSafeInteger(bytes) || bytes < 0 || bytes > generateBytesMax
+      ? `bytes: expected an integer from 0 to ${generateBytesMax}, got ${bytes}`
+      : !(temperature >= 0 && temperature < Number.POSITIVE_INFINITY)
+        ? `temperature: expected a number ≥ 0, got ${temperature}`
+        : prompt.length > generateBytesMax
+          ? `prompt: expected at most ${generateBytesMax} characters, got ${prompt.length}`
+          : undefined;
+  if (problem) throw new EngineError(`generate ${problem}`, { code: 'bad-prompt' });
+}
+
+/** Continues a prompt, one byte per slice, from the last `context` tokens. The result is the continuation alone. */
+export function createGeneration(
+  init: {
+    readonly program: ForwardProgram;
+    readonly parameters: Float32Array;
+    readonly context: number;
+  },
+  prompt: string,
+  options: GenerationOptions,
+): Job & { result(): string } {
+  checkOptions(prompt, options);
+  const { program, parameters, context } = init;
+  const random = createRandom(options.seed);
+  const tokens: number[] = [byteTokenizer.begin, ...byteTokenizer.encode(prompt)];
+  const promptLength = tokens.length;
+  return {
+    async slice() {
+      if (tokens.length - promptLength >= options.bytes) return true;
+      const window = BigInt64Array.from(tokens.slice(-context), BigInt);
+      const logits = await program.run(parameters, window, window, window.length);
+      const vocabulary = logits.length / window.length;
+      tokens.push(drawByte(logits.subarray(-vocabulary), options.temperature, random.unit()));
+      return false;
+    },
+    result: () => byteTokenizer.decode(tokens.slice(promptLength)),
+  };
+}

@@ -1,0 +1,194 @@
+/**
+ * The numbers that a peer's life is about, as flat vectors of one length N: θ, which blocks make and everybody has;
+ * θ_local, which inner steps move; the residual e, what earlier deltas did not say. While a delta is pending its
+ * D = θ − θ_local is kept. A block moves θ at the coordinates of its deltas; the old values there are its undo record.
+ *
+ * Rebase: θ_local += θ_new − θ, and when our own delta is in the block + D, e ← β·e + D − clip·Δ̂: what was sent
+ * leaves the local parameters, what the encoding or the clip lost goes on in e.
+ */
+import type { Cid } from '@murmuration/base';
+import { undoMax } from './defaults.ts';
+import { EngineError } from './errors.ts';
+import type { EncodedDelta } from './index.ts';
+
+/** Where θ stands. */
+export interface BlockPosition {
+  readonly block: Cid;
+  readonly height: number;
+}
+
+export interface Pending {
+  readonly delta: EncodedDelta;
+  /** D at encoding. */
+  readonly difference: Float32Array;
+}
+
+/** Values at some coordinates; indices rise. */
+export interface SparseVector {
+  readonly indices: Uint32Array;
+  readonly values: Float32Array;
+}
+
+/** Our delta as the block takes it. */
+export interface OwnInclusion {
+  readonly blob: Cid;
+  readonly clip: number;
+  readonly decoded: SparseVector;
+}
+
+/** What takes an applied block back. */
+export interface AppliedBlock {
+  readonly position: BlockPosition;
+  readonly parent: BlockPosition;
+  readonly before: SparseVector;
+  readonly own: OwnUndo | undefined;
+}
+
+/** `kept`: the delta was pending, D left θ_local. `sent`: it no longer was, so only clip·Δ̂ did. */
+export type OwnUndo =
+  | { readonly kind: 'kept'; readonly pending: Pending; readonly residual: Float32Array }
+  | { readonly kind: 'sent'; readonly change: SparseVector };
+
+export interface Head {
+  readonly parameters: Float32Array;
+  readonly local: Float32Array;
+  readonly residual: Float32Array;
+  position: BlockPosition;
+  /** Oldest first; each one's parent is the position of the one before. */
+  applied: AppliedBlock[];
+  pending: Pending | undefined;
+}
+
+const add = (vector: Float32Array, { indices, values }: SparseVector, factor: number): void => {
+  for (let j = 0; j < indices.length; j++) {
+    const i = indices[j] as number;
+    vector[i] = (vector[i] as number) + factor * (values[j] as number);
+  }
+};
+
+const gather = (vector: Float32Array, indices: Uint32Array): SparseVector => {
+  const values = new Float32Array(indices.length);
+  for (let j = 0; j < indices.length; j++) values[j] = vector[indices[j] as number] as number;
+  return { indices, values };
+};
+
+/** Writes values into θ; θ_local moves by as much. */
+function moveTo(head: Head, { indices, values }: SparseVector): void {
+  const { parameters, local } = head;
+  for (let j = 0; j < indices.length; j++) {
+    const i = indices[j] as number;
+    const after = values[j] as number;
+    local[i] = (local[i] as number) + (after - (parameters[i] as number));
+    parameters[i] = after;
+  }
+}
+
+/** D = θ − θ_local and u = β·e + D, each rounded to float32. */
+export function difference(head: Head, feedback: number): { difference: Float32Array; message: Float32Array } {
+  const { parameters, local, residual } = head;
+  const d = new Float32Array(parameters.length);
+  const u = new Float32Array(parameters.length);
+  for (let i = 0; i < d.length; i++) {
+    d[i] = (parameters[i] as number) - (local[i] as number);
+    u[i] = feedback * (residual[i] as number) + (d[i] as number);
+  }
+  return { difference: d, message: u };
+}
+
+function includeOwn(head: Head, own: OwnInclusion, feedback: number): OwnUndo {
+  const { local, residual, pending } = head;
+  const { indices, values } = own.decoded;
+  if (pending?.delta.blob !== own.blob) {
+    const change = { indices, values: values.map((value) => own.clip * value) };
+    add(local, change, 1);
+    return { kind: 'sent', change };
+  }
+  const undo: OwnUndo = { kind: 'kept', pending, residual: residual.slice() };
+  const d = pending.difference;
+  for (let i = 0; i < d.length; i++) {
+    local[i] = (local[i] as number) + (d[i] as number);
+    residual[i] = feedback * (residual[i] as number) + (d[i] as number);
+  }
+  add(residual, own.decoded, -own.clip);
+  head.pending = undefined;
+  return undo;
+}
+
+/** Makes θ that of a block, whose values at the changed coordinates are `after`. */
+export function applyBlock(
+  head: Head,
+  block: { readonly position: BlockPosition; readonly after: SparseVector; readonly own?: OwnInclusion },
+  feedback: number,
+): void {
+  if (head.applied.length >= undoMax)
+    throw new EngineError(`${undoMax} applied blocks are not settled: block ${block.position.block} must wait`, {
+      code: 'undo-limit',
+      block: block.position.block,
+    });
+  const before = gather(head.parameters, block.after.indices);
+  moveTo(head, block.after);
+  const own = block.own && includeOwn(head, block.own, feedback);
+  head.applied.push({ position: block.position, parent: head.position, before, own });
+  head.position = block.position;
+}
+
+/** Takes the newest applied block back: θ to the bit, the local parameters up to rounding. */
+export function undoBlock(head: Head, block: Cid): void {
+  const last = head.applied.at(-1);
+  if (last?.position.block !== block)
+    throw new EngineError(
+      `expected the newest applied block ${last?.position.block ?? '(none can be undone)'}, got ${block}`,
+      { code: 'not-undoable', block, head: head.position.block },
+    );
+  head.applied.pop();
+  moveTo(head, last.before);
+  if (last.own?.kind === 'sent') add(head.local, last.own.change, -1);
+  if (last.own?.kind === 'kept') {
+    const d = last.own.pending.difference;
+    for (let i = 0; i < d.length; i++) head.local[i] = (head.local[i] as number) - (d[i] as number);
+    head.residual.set(last.own.residual);
+    head.pending = last.own.pending;
+  }
+  head.position = last.parent;
+}
+
+/** Forgets how to undo a block and all before it. Nothing happens for a block that is not among them. */
+export function settleBlock(head: Head, block: Cid): void {
+  const index = head.applied.findIndex(({ position }) => position.block === block);
+  head.applied.splice(0, index + 1);
+}
+
+/** Copies θ as it was after `block`: the newest block's, or that of one which can be gone back to. */
+export function parametersAfter(head: Head, block: Cid, target: Float32Array): void {
+  target.set(head.parameters);
+  let at = head.position.block;
+  for (let depth = head.applied.length - 1; at !== block; depth--) {
+    const record = head.applied[depth];
+    if (!record)
+      throw new EngineError(`expected the head ${head.position.block} or a block before it that can be undone, got ${block}`, {
+        code: 'unknown-parent',
+        block,
+        head: head.position.block,
+      });
+    const { indices, values } = record.before;
+    for (let j = 0; j < indices.length; j++) target[indices[j] as number] = values[j] as number;
+    at = record.parent.block;
+  }
+}
+
+/**
+ * Puts θ to what another peer's snapshot holds; θ_local keeps its difference to θ. Nothing before can be undone. A
+ * pending delta is dropped: whether the blocks in between took it is unknown here; if it enters a later block,
+ * clip·Δ̂ leaves θ_local then.
+ */
+export function installParameters(head: Head, values: Float32Array, position: BlockPosition): void {
+  const { parameters, local } = head;
+  for (let i = 0; i < values.length; i++) {
+    const after = values[i] as number;
+    local[i] = after + ((local[i] as number) - (parameters[i] as number));
+    parameters[i] = after;
+  }
+  head.position = position;
+  head.applied = [];
+  head.pending = undefined;
+}

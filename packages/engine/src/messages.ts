@@ -1,0 +1,34 @@
+/**
+ * What parent and child say to each other, over the channel of `child_process.fork` with structured clone. The
+ * parent's first message is the init; the child answers with `ready` or an error without an id. Then every request
+ * carries an id that its response repeats.
+ */
+import type { ErrorFacts } from '@murmuration/base';
+import type { Engine, EngineInit, TrainProgress } from './index.ts';
+
+export type EngineCalls = Omit<Engine, 'pid'>;
+export type EngineCall = keyof EngineCalls;
+
+export type ChildInit = Omit<EngineInit, 'onProgress' | 'onExit'>;
+
+export type Request =
+  | { readonly kind: 'init'; readonly init: ChildInit }
+  | {
+      readonly kind: 'call';
+      readonly id: number;
+      readonly call: EngineCall;
+      readonly parameters: readonly unknown[];
+    };
+
+/** An `EngineError` as data. */
+export interface ErrorMessage {
+  readonly message: string;
+  readonly facts: ErrorFacts<string>;
+}
+
+export type Response =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'failed'; readonly error: ErrorMessage }
+  | { readonly kind: 'value'; readonly id: number; readonly value: unknown }
+  | { readonly kind: 'error'; readonly id: number; readonly error: ErrorMessage }
+  | { readonly kind: 'progress'; readonly progress: TrainProgress };

@@ -1,0 +1,62 @@
+/**
+ * One process, many calls. Short calls run to their end, in the order in which they came. Long work (training, an
+ * evaluation, a continuation) is a job that is done in slices of about one inner step; between two slices all calls
+ * that have come in are served, then the next job has its turn.
+ */
+
+/** A long piece of work. */
+export interface Job {
+  /** Does about one step's worth; true when the job has come to its end. A throw ends it, too. */
+  slice(): Promise<boolean>;
+}
+
+export interface Schedule {
+  /** Runs `serve` after everything that was given before, never during a slice. */
+  serve(serve: () => void): void;
+  /** Resolves when the job has ended, rejects with what a slice threw. */
+  start(job: Job): Promise<void>;
+}
+
+export function createSchedule(): Schedule {
+  const calls: (() => void)[] = [];
+  const jobs: { readonly job: Job; resolve(): void; reject(error: unknown): void }[] = [];
+  let driving = false;
+
+  const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+  const serveAll = (): void => {
+    for (let serve = calls.shift(); serve; serve = calls.shift()) serve();
+  };
+
+  async function drive(): Promise<void> {
+    if (driving) return;
+    driving = true;
+    while (calls.length > 0 || jobs.length > 0) {
+      serveAll();
+      const next = jobs.shift();
+      if (next) {
+        try {
+          if (await next.job.slice()) next.resolve();
+          else jobs.push(next);
+        } catch (error) {
+          next.reject(error);
+        }
+        await nextTurn();
+      }
+    }
+    driving = false;
+  }
+
+  return {
+    serve(serve) {
+      calls.push(serve);
+      void drive();
+    },
+    start(job) {
+      return new Promise((resolve, reject) => {
+        jobs.push({ job, resolve, reject });
+        void drive();
+      });
+    },
+  };
+}

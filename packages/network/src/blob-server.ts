@@ -1,0 +1,33 @@
+/** Serves chunks and manifests by their CIDs, one lookup per request, within each peer's byte budget. */
+import { blobChunkBytes, type Cid } from '@murmuration/base';
+import { decodeRequest, encodeAnswer, requestBytes } from './blob-wire.ts';
+import { lookupBytes } from './defaults.ts';
+import type { NetworkComponents } from './index.ts';
+import { pause } from './pause.ts';
+import type { RequestProtocol, ServeComponents } from './serve.ts';
+
+const backlogRequestsMax = 64;
+
+export function createBlobProtocol(
+  blobs: NetworkComponents['blobs'],
+  { conduct, signal }: ServeComponents,
+): RequestProtocol {
+  const read = async (cid: Cid): Promise<Uint8Array | undefined> => {
+    try {
+      const served = await blobs.openBlob(cid);
+      return served && served.size <= blobChunkBytes ? await served.read(0, served.size) : undefined;
+    } catch {
+      return undefined;
+    }
+  };
+  return {
+    requestBytesMax: requestBytes,
+    backlogBytesMax: backlogRequestsMax * (requestBytes + 1),
+    async respond(peer, request) {
+      const chunk = await read(decodeRequest(request));
+      const waitMs = conduct.spend(peer, chunk ? chunk.length : lookupBytes);
+      if (waitMs > 0) await pause(waitMs, signal);
+      return encodeAnswer(chunk);
+    },
+  };
+}

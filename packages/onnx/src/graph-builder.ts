@@ -1,0 +1,134 @@
+import { irVersion, microsoftVersion, opsetVersion } from './defaults.ts';
+import {
+  type Attributes,
+  type Dimension,
+  type ElementType,
+  float32Tensor,
+  int64Tensor,
+  type Model,
+  microsoft,
+  type Node,
+  type Tensor,
+  type ValueInfo,
+} from './model.ts';
+
+/** Collects nodes in the order in which they are added; every method that makes a value gives its name. */
+export interface GraphBuilder {
+  /** Declares a graph input. */
+  input(name: string, type: ElementType, shape: readonly Dimension[]): string;
+  /** Declares a graph output, which some node gives. */
+  output(name: string, type: ElementType, shape?: readonly Dimension[]): void;
+  /** Adds constant data; the name must be new. */
+  initializer(tensor: Tensor): string;
+  /** A constant list of integers; equal lists share one initializer. */
+  int64s(values: readonly number[]): string;
+  /** A constant integer without dimensions. */
+  int64(value: number): string;
+  /** A constant number without dimensions. */
+  float32(value: number): string;
+  /** Adds a node with one output, named `output` or after the operator, and gives the output's name. */
+  node(operator: string, inputs: readonly string[], attributes?: Attributes, output?: string): string;
+  /** Adds a node with several outputs. */
+  nodes(
+    operator: string,
+    inputs: readonly string[],
+    outputs: readonly string[],
+    attributes?: Attributes,
+  ): readonly string[];
+  /** The model so far. */
+  model(metadata?: Readonly<Record<string, string>>): Model;
+}
+
+/** Operators of onnxruntime's own domain that builders may add by name. */
+const microsoftOperators: ReadonlySet<string> = new Set(['FusedMatMul', 'BiasGelu', 'FastGelu', 'QuickGelu']);
+
+/**
+ * Starts an empty graph, or goes on from an existing model.
+ *
+ * @example
+ * const builder = createGraphBuilder('line');
+ * const x = builder.input('x', 'float32', ['batch', 3]);
+ * builder.node('Mul', [x, builder.float32(2)], {}, 'y');
+ * builder.output('y', 'float32', ['batch', 3]);
+ * const bytes = writeModel(builder.model());
+ */
+export function createGraphBuilder(name: string, from?: Model): GraphBuilder {
+  const nodes: Node[] = [...(from?.graph.nodes ?? [])];
+  const inputs: ValueInfo[] = [...(from?.graph.inputs ?? [])];
+  const outputs: ValueInfo[] = [...(from?.graph.outputs ?? [])];
+  const initializers: Tensor[] = [...(from?.graph.initializers ?? [])];
+  const taken = new Set([
+    ...nodes.flatMap((node) => node.outputs),
+    ...inputs.map((input) => input.name),
+    ...initializers.map((tensor) => tensor.name),
+  ]);
+  const counters = new Map<string, number>();
+
+  const fresh = (stem: string): string => {
+    for (;;) {
+      const count = counters.get(stem) ?? 0;
+      counters.set(stem, count + 1);
+      const candidate = count === 0 ? stem : `${stem}_${count}`;
+      if (!taken.has(candidate)) return candidate;
+    }
+  };
+  const constant = (key: string, make: (name: string) => Tensor): string => {
+    if (!taken.has(key)) builder.initializer(make(key));
+    return key;
+  };
+
+  const builder: GraphBuilder = {
+    input(inputName, type, shape) {
+      taken.add(inputName);
+      inputs.push({ name: inputName, type, shape });
+      return inputName;
+    },
+    output(outputName, type, shape) {
+      outputs.push(shape ? { name: outputName, type, shape } : { name: outputName, type });
+    },
+    initializer(tensor) {
+      taken.add(tensor.name);
+      initializers.push(tensor);
+      return tensor.name;
+    },
+    int64s: (values) => constant(`int64[${values}]`, (key) => int64Tensor(key, values)),
+    int64: (value) => constant(`int64(${value})`, (key) => int64Tensor(key, [value], [])),
+    float32: (value) => constant(`float32(${value})`, (key) => float32Tensor(key, [value], [])),
+    node: (operator, nodeInputs, attributes = {}, output = operator) =>
+      builder.nodes(operator, nodeInputs, [output], attributes)[0] as string,
+    nodes(operator, nodeInputs, stems, attributes = {}) {
+      const nodeOutputs = stems.map((stem) => {
+        const output = stem === '' ? '' : fresh(stem);
+        taken.add(output);
+        return output;
+      });
+      nodes.push({
+        name: nodeOutputs.find((output) => output !== '') ?? operator,
+        operator,
+        domain: microsoftOperators.has(operator) ? microsoft : '',
+        inputs: [...nodeInputs],
+        outputs: nodeOutputs,
+        attributes,
+      });
+      return nodeOutputs;
+    },
+    model: (metadata = {}) => ({
+      irVersion: from?.irVersion ?? irVersion,
+      producer: 'murmuration',
+      opsets: {
+        '': opsetVersion,
+        ...(nodes.some((node) => node.domain === microsoft) ? { [microsoft]: microsoftVersion } : {}),
+        ...from?.opsets,
+      },
+      metadata: { ...from?.metadata, ...metadata },
+      graph: {
+        name,
+        nodes: [...nodes],
+        inputs: [...inputs],
+        outputs: [...outputs],
+        initializers: [...initializers],
+      },
+    }),
+  };
+  return builder;
+}

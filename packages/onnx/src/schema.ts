@@ -1,0 +1,105 @@
+/**
+ * The part of ONNX's protobuf schema (onnx.proto, IR version 9) that this package reads and writes, as one table:
+ * message → field number → name and type. Fields that carry meaning we cannot hold are listed as `refused`, so that
+ * a model that uses them is an error and not silently another model. All other fields are skipped.
+ */
+
+export type ScalarType = 'int64' | 'int32' | 'uint64' | 'float' | 'double' | 'string' | 'bytes';
+
+export interface Field {
+  readonly name: string;
+  readonly type: ScalarType | { readonly message: string } | 'refused';
+  readonly repeated: boolean;
+}
+
+const one = (name: string, type: Field['type']): Field => ({ name, type, repeated: false });
+const many = (name: string, type: Field['type']): Field => ({ name, type, repeated: true });
+const refused = (name: string): Field => ({ name, type: 'refused', repeated: false });
+const message = (name: string) => ({ message: name });
+
+export const schema: Readonly<Record<string, Readonly<Record<number, Field>>>> = {
+  Model: {
+    1: one('irVersion', 'int64'),
+    2: one('producerName', 'string'),
+    7: one('graph', message('Graph')),
+    8: many('opsetImport', message('OperatorSetId')),
+    14: many('metadataProps', message('StringStringEntry')),
+    20: refused('training_info'),
+    25: refused('functions'),
+  },
+  OperatorSetId: { 1: one('domain', 'string'), 2: one('version', 'int64') },
+  StringStringEntry: { 1: one('key', 'string'), 2: one('value', 'string') },
+  Graph: {
+    1: many('node', message('Node')),
+    2: one('name', 'string'),
+    5: many('initializer', message('Tensor')),
+    11: many('input', message('ValueInfo')),
+    12: many('output', message('ValueInfo')),
+    14: refused('quantization_annotation'),
+    15: refused('sparse_initializer'),
+  },
+  Node: {
+    1: many('input', 'string'),
+    2: many('output', 'string'),
+    3: one('name', 'string'),
+    4: one('opType', 'string'),
+    5: many('attribute', message('Attribute')),
+    7: one('domain', 'string'),
+    8: refused('overload'),
+  },
+  Attribute: {
+    1: one('name', 'string'),
+    2: one('f', 'float'),
+    3: one('i', 'int64'),
+    4: one('s', 'bytes'),
+    5: one('t', message('Tensor')),
+    6: refused('g (a graph as attribute)'),
+    7: many('floats', 'float'),
+    8: many('ints', 'int64'),
+    9: many('strings', 'bytes'),
+    10: refused('tensors'),
+    11: refused('graphs'),
+    14: refused('tp'),
+    15: refused('type_protos'),
+    20: one('type', 'int32'),
+    21: refused('ref_attr_name'),
+    22: refused('sparse_tensor'),
+    23: refused('sparse_tensors'),
+  },
+  Tensor: {
+    1: many('dims', 'int64'),
+    2: one('dataType', 'int32'),
+    3: refused('segment'),
+    4: many('floatData', 'float'),
+    5: many('int32Data', 'int32'),
+    6: refused('string_data'),
+    7: many('int64Data', 'int64'),
+    8: one('name', 'string'),
+    9: one('rawData', 'bytes'),
+    10: many('doubleData', 'double'),
+    11: many('uint64Data', 'uint64'),
+    13: refused('external_data'),
+  },
+  ValueInfo: { 1: one('name', 'string'), 2: one('type', message('Type')) },
+  Type: {
+    1: one('tensorType', message('TensorType')),
+    4: refused('sequence_type'),
+    5: refused('map_type'),
+    8: refused('sparse_tensor_type'),
+    9: refused('optional_type'),
+  },
+  TensorType: { 1: one('elemType', 'int32'), 2: one('shape', message('TensorShape')) },
+  TensorShape: { 1: many('dim', message('Dimension')) },
+  Dimension: { 1: one('dimValue', 'int64'), 2: one('dimParam', 'string') },
+};
+
+/** `AttributeProto.AttributeType`. */
+export const attributeKinds = {
+  1: 'float',
+  2: 'int',
+  3: 'text',
+  4: 'tensor',
+  6: 'floats',
+  7: 'ints',
+  8: 'texts',
+} as const;

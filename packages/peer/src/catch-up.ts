@@ -1,0 +1,70 @@
+/** What a peer that is behind pulls from others: ledger entries, and the state of a snapshot height. */
+import type { Engine } from '@murmuration/engine';
+import type { Network } from '@murmuration/network';
+import type { Effect, ReplicaEvent } from '@murmuration/protocol';
+import type { Store } from '@murmuration/store';
+import { fetchRetryMaxMs, fetchRetryMs, syncEntriesMax } from './defaults.ts';
+import { pause } from './fetch-run.ts';
+
+type Sync = Extract<Effect, { kind: 'sync' }>;
+type Install = Extract<Effect, { kind: 'install' }>;
+
+interface CatchUpComponents {
+  readonly network: Pick<Network, 'fetchEntries' | 'fetchBlob'>;
+  readonly store: Pick<Store, 'hasBlob' | 'putBlob' | 'blobPath'>;
+  readonly engine: Pick<Engine, 'install'>;
+  readonly signal: AbortSignal;
+  post(event: ReplicaEvent): void;
+}
+
+export class CatchUp {
+  readonly #components: CatchUpComponents;
+  #syncing = false;
+
+  constructor(components: CatchUpComponents) {
+    this.#components = components;
+  }
+
+  /** Asks the peers in turn until one has entries. One sync at a time: the replica asks again from where it then stands. */
+  async sync({ fromHeight, from }: Sync): Promise<void> {
+    if (this.#syncing) return;
+    this.#syncing = true;
+    const { network, signal, post } = this.#components;
+    try {
+      for (const peer of from) {
+        try {
+          const entries = await network.fetchEntries(peer, fromHeight, { countMax: syncEntriesMax, signal });
+          if (entries.length === 0) continue;
+          post({ kind: 'synced', from: peer, entries });
+          return;
+        } catch {
+          if (signal.aborted) return;
+        }
+      }
+    } finally {
+      this.#syncing = false;
+    }
+  }
+
+  /** Downloads the state (tried again until somebody serves it) and makes it the engine's. */
+  async install({ block, height, tensors, from }: Install, stateBytes: number): Promise<void> {
+    const { network, store, engine, signal, post } = this.#components;
+    for (
+      let delayMs = fetchRetryMs;
+      !store.hasBlob(tensors);
+      delayMs = Math.min(2 * delayMs, fetchRetryMaxMs)
+    ) {
+      try {
+        await store.putBlob(
+          tensors,
+          await network.fetchBlob(tensors, { bytesMax: stateBytes, from, signal }),
+        );
+      } catch (error) {
+        if (signal.aborted) throw error;
+        await pause(delayMs, signal);
+      }
+    }
+    await engine.install({ path: store.blobPath(tensors), block, height, tensors });
+    post({ kind: 'installed', block, height });
+  }
+}

@@ -1,0 +1,39 @@
+import { GiB, KiB, MiB, minute, second } from '@murmuration/base';
+
+export const defaults = {
+  /** All interfaces, any free port. */
+  listen: ['/ip4/0.0.0.0/tcp/0'] as readonly string[],
+  /** The engine's lower priority: a laptop stays usable, the network side stays prompt. */
+  niceness: 10,
+  /** Room for some thousand deltas of a small model, or some dozens of a large one. */
+  blobBytesMax: 4 * GiB,
+} as const;
+
+export const statusEveryMs: number = 1 * second;
+/** How old `murmur status` may be; each save waits for the disk. */
+export const saveStatusEveryMs: number = 5 * second;
+/** Addresses change rarely; a crash loses at most this much of what was learned. */
+export const saveAddressesEveryMs: number = 30 * second;
+/** The settings of a run are a few hundred bytes; a long list of founders a few thousand. */
+export const runConfigBytesMax: number = 64 * KiB;
+/** A forward graph without weights; GPT-2's is about 300 kB. */
+export const graphBytesMax: number = 16 * MiB;
+/** One blob that nobody serves is asked for again after this long, growing to the maximum. */
+export const fetchRetryMs: number = 100;
+export const fetchRetryMaxMs: number = 3 * second;
+/** A blob that no peer has served after this long is given up; the replica asks again if it still wants it. */
+export const fetchGiveUpMs: number = 2 * minute;
+/** Fetches under way at once: bounds memory to this many blobs. */
+export const fetchesMax = 32;
+/** Ledger entries asked for in one request. */
+export const syncEntriesMax = 256;
+/** A newcomer's moments settle during this many rounds' worth of inner steps before its first contribution. */
+export const newcomerWarmupRounds = 2;
+/** Events waiting for the replica; gossip beyond that is ignored. */
+export const eventsMax = 4_096;
+/** After the last round a peer stays this long for those who are behind. */
+export const lingerMs: number = 30 * second;
+/** An engine that dies more often in a row has a cause that a restart does not cure. */
+export const engineRestartsMax = 5;
+/** After this long without a failure the count of restarts begins anew. */
+export const engineSteadyMs: number = 10 * minute;

@@ -1,0 +1,24 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+
+/** The histogram samples at this interval and counts it in; it is taken off again. */
+const resolutionMs = 10;
+
+export interface LoopDelay {
+  /** 99th percentile of the event-loop delay since the last call, ms. */
+  takeP99Ms(): number;
+  stop(): void;
+}
+
+/** Measures how late timers of this process fire: what other peers feel when they wait for an answer. */
+export function measureLoopDelay(): LoopDelay {
+  const histogram = monitorEventLoopDelay({ resolution: resolutionMs });
+  histogram.enable();
+  return {
+    takeP99Ms(): number {
+      const delayMs = histogram.count === 0 ? 0 : histogram.percentile(99) / 1e6 - resolutionMs;
+      histogram.reset();
+      return Math.max(0, delayMs);
+    },
+    stop: () => histogram.disable(),
+  };
+}

@@ -1,0 +1,380 @@
+/**
+ * One life of the replica and its engine. The session owns both, a lane of engine calls, a trainer and a blob
+ * fetcher; the network and the store outlive it. If the engine dies, the peer ends this session and opens the next
+ * one from the store, by the same path as after a crash of the whole process.
+ *
+ * One event's way: gossip, a timer, a fetched blob or an engine's answer is queued; the pump hands it to the replica
+ * and performs the effects in their order, each before the next, so that what must be durable is so before it is
+ * sent. Effects that need the engine join the lane; their answers come back as events.
+ */
+import type { Cid, PeerId, RunConfig } from '@murmuration/base';
+import {
+  createEngine,
+  type EncodedDelta,
+  type Engine,
+  type EngineState,
+  type TrainProgress,
+} from '@murmuration/engine';
+import type { Network, Verdict } from '@murmuration/network';
+import {
+  type AggregationInput,
+  type Block,
+  createReplica,
+  type Effect,
+  type Execution,
+  genesisId,
+  type Replica,
+  type ReplicaEvent,
+  type ReplicaView,
+  type Report,
+  type Role,
+} from '@murmuration/protocol';
+import { hashBytes, type Store, verifySignature } from '@murmuration/store';
+import { BlobFetcher } from './blob-fetcher.ts';
+import { CatchUp } from './catch-up.ts';
+import { eventsMax, syncEntriesMax } from './defaults.ts';
+import { EngineLane, loadDeltas } from './engine-lane.ts';
+import type { PeerEvent } from './index.ts';
+import type { PeerConfig } from './peer-config.ts';
+import { eventOfReport } from './report-event.ts';
+import { Trainer } from './trainer.ts';
+
+export interface SessionInit {
+  readonly run: RunConfig;
+  readonly runId: Cid;
+  readonly graph: Uint8Array;
+  readonly config: PeerConfig;
+  readonly role: Role;
+  readonly invitation: Uint8Array | undefined;
+}
+
+export interface SessionComponents {
+  readonly store: Store;
+  readonly network: Network;
+  onEvent(event: PeerEvent): void;
+  /** The session cannot go on; it has stopped its engine. */
+  onFailure(error: unknown): void;
+}
+
+type Snapshot = Awaited<ReturnType<Engine['snapshot']>>;
+interface QueuedEvent {
+  readonly event: ReplicaEvent;
+  readonly settle?: (verdict: Verdict) => void;
+}
+
+/** A clock that never steps back, in ms. */
+const now = (): number => Math.floor(performance.timeOrigin + performance.now());
+
+export class Session {
+  readonly #init: SessionInit;
+  readonly #components: SessionComponents;
+  readonly #engine: Engine;
+  readonly #replica: Replica;
+  readonly #lane: EngineLane;
+  readonly #trainer: Trainer;
+  readonly #fetcher: BlobFetcher;
+  readonly #catchUp: CatchUp;
+  readonly #abort = new AbortController();
+  readonly #timers = new Map<string, NodeJS.Timeout>();
+  readonly #queue: QueuedEvent[] = [];
+  readonly #snapshots = new Map<Cid, Promise<Snapshot>>();
+  /** Own deltas that blocks of this session include. */
+  readonly #included = new Set<Cid>();
+  #pumping = false;
+  #failed = false;
+  #progress: TrainProgress | undefined;
+
+  /** Starts the engine, opens its checkpoint and brings the replica to where the store left it. */
+  static async open(init: SessionInit, components: SessionComponents): Promise<Session> {
+    const { run, runId, graph, config } = init;
+    let session: Session | undefined;
+    let early: unknown;
+    const fail = (error: unknown): void => {
+      if (session) session.#fail(error);
+      else early = error;
+    };
+    const engine = await createEngine({
+      run,
+      runId,
+      self: components.store.identity.peer,
+      graph,
+      directory: `${components.store.directory}/engine`,
+      data: config.data,
+      threads: config.threads,
+      niceness: config.niceness,
+      onProgress: (progress) => session?.noteProgress(progress),
+      onExit: fail,
+    });
+    try {
+      const state = await engine.open(genesisId(run));
+      if (early) throw early;
+      session = new Session(init, components, engine, state);
+      await session.#start(state);
+      return session;
+    } catch (error) {
+      await engine.close().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  private constructor(init: SessionInit, components: SessionComponents, engine: Engine, state: EngineState) {
+    this.#init = init;
+    this.#components = components;
+    this.#engine = engine;
+    const { store, network } = components;
+    this.#replica = createReplica(
+      { run: init.run, runId: init.runId, self: store.identity.peer, role: init.role },
+      { hash: hashBytes, sign: (bytes) => store.identity.sign(bytes), verify: verifySignature },
+    );
+    const onFailure = (error: unknown): void => this.#fail(error);
+    this.#lane = new EngineLane(onFailure);
+    this.#fetcher = new BlobFetcher({
+      store,
+      network,
+      engine,
+      onBlob: (event) => this.#post({ event }),
+      onFailure,
+    });
+    this.#catchUp = new CatchUp({
+      store,
+      network,
+      engine,
+      signal: this.#abort.signal,
+      post: (event) => this.#post({ event }),
+    });
+    this.#trainer = new Trainer(
+      { run: init.run, step: state.step },
+      {
+        engine,
+        lane: this.#lane,
+        view: () => this.#replica.view,
+        onDelta: (delta) => this.#announce(delta),
+        onProgress: (progress) => this.noteProgress(progress),
+        onFailure,
+      },
+    );
+  }
+
+  get view(): ReplicaView {
+    return this.#replica.view;
+  }
+
+  get progress(): TrainProgress | undefined {
+    return this.#progress;
+  }
+
+  engineMemory(): Promise<number> {
+    return this.#engine.memory();
+  }
+
+  noteProgress(progress: TrainProgress): void {
+    this.#progress = progress;
+  }
+
+  /** Judges one gossip message; what follows from it happens on the way. */
+  receive(from: PeerId, bytes: Uint8Array): Promise<Verdict> {
+    if (this.#queue.length >= eventsMax || this.#failed) return Promise.resolve('ignore');
+    return new Promise((settle) => this.#post({ event: { kind: 'message', from, bytes }, settle }));
+  }
+
+  peerChanged(peer: PeerId, kind: 'connected' | 'disconnected'): void {
+    this.#post({ event: { kind, peer } });
+  }
+
+  async stop(): Promise<void> {
+    if (this.#abort.signal.aborted) return;
+    this.#halt();
+    await this.#trainer.stop().catch(() => undefined);
+    await this.#engine.close().catch(() => undefined);
+  }
+
+  async #start(state: EngineState): Promise<void> {
+    const { store, network, onEvent } = this.#components;
+    if (state.pending) await store.putBlob(state.pending.blob, state.pending.bytes);
+    onEvent({
+      kind: 'opened',
+      head: state.head.height,
+      parameters: state.parameters,
+      restored: state.step > 0 || state.head.height > 0,
+    });
+    const ledger = [];
+    for (let height = 1; ; ) {
+      const entries = store.entries(height, syncEntriesMax);
+      if (entries.length === 0) break;
+      ledger.push(...entries);
+      height += entries.length;
+    }
+    this.#post({ event: { kind: 'start', records: store.records(), ledger, applied: state.head } });
+    for (const peer of network.connected()) this.peerChanged(peer, 'connected');
+    if (this.#init.invitation) this.#post({ event: { kind: 'invited', invitation: this.#init.invitation } });
+    this.#lane.enqueue(async () => {
+      if (state.pending && !this.#replica.view.pending && !this.#included.has(state.pending.blob))
+        await this.#announce(state.pending);
+    });
+    if (this.#init.config.data.length > 0) this.#trainer.start();
+  }
+
+  async #announce(delta: EncodedDelta): Promise<void> {
+    const { store, onEvent } = this.#components;
+    await store.putBlob(delta.blob, delta.bytes);
+    const { base, baseHeight, blob, norm, tokens, steps, loss } = delta;
+    onEvent({ kind: 'contributed', round: baseHeight + 1, bytes: delta.bytes.length, steps, loss });
+    await new Promise<void>((done) => {
+      this.#post({
+        event: {
+          kind: 'contributed',
+          draft: { base, baseHeight, blob, blobBytes: delta.bytes.length, norm, tokens, steps, loss },
+        },
+        settle: () => done(),
+      });
+    });
+  }
+
+  #post(queued: QueuedEvent): void {
+    if (this.#abort.signal.aborted) {
+      queued.settle?.('ignore');
+      return;
+    }
+    this.#queue.push(queued);
+    if (!this.#pumping) void this.#pump().catch((error: unknown) => this.#fail(error));
+  }
+
+  async #pump(): Promise<void> {
+    this.#pumping = true;
+    for (let next = this.#queue.shift(); next; next = this.#queue.shift()) {
+      const { event, settle } = next;
+      for (const effect of this.#replica.handle(event, now())) {
+        if (effect.kind === 'verdict') settle?.(effect.verdict);
+        else await this.#perform(effect);
+      }
+      settle?.('ignore');
+      this.#trainer.viewChanged();
+    }
+    this.#pumping = false;
+  }
+
+  async #perform(effect: Exclude<Effect, { kind: 'verdict' }>): Promise<void> {
+    const { store, network } = this.#components;
+    switch (effect.kind) {
+      case 'persist':
+        return store.putRecord(effect.record);
+      case 'forget':
+        return store.forgetRecords(effect.below);
+      case 'publish':
+        network.publish(effect.bytes).catch(() => undefined);
+        return;
+      case 'timer':
+        return this.#setTimer(effect.name, effect.at);
+      case 'fetch':
+        return this.#fetcher.want(effect);
+      case 'cancel-fetch':
+        return this.#fetcher.cancel(effect.blob);
+      case 'serve':
+        return store.putBlob(effect.blob, effect.bytes);
+      case 'execute':
+        return this.#execute(effect.request, effect.execution);
+      case 'apply':
+        return this.#apply(effect.block);
+      case 'undo':
+        this.#snapshots.delete(effect.block);
+        return this.#lane.enqueue(() => this.#engine.undo(effect.block));
+      case 'settle':
+        return this.#settle(effect.block, effect.entry);
+      case 'expire':
+        this.#components.onEvent({ kind: 'expired' });
+        return this.#lane.enqueue(() => this.#engine.expire());
+      case 'sync':
+        void this.#catchUp.sync(effect);
+        return;
+      case 'install':
+        this.#lane.enqueue(async () => {
+          const bytes = 4 * this.#init.run.initial.parameters;
+          await this.#catchUp.install(effect, bytes);
+          this.#components.onEvent({ kind: 'installed', round: effect.height, bytes });
+        });
+        return;
+      case 'report':
+        return this.#report(effect.report);
+    }
+  }
+
+  #setTimer(name: string, at: number | undefined): void {
+    clearTimeout(this.#timers.get(name));
+    this.#timers.delete(name);
+    if (at === undefined) return;
+    const timer = setTimeout(
+      () => {
+        this.#timers.delete(name);
+        this.#post({ event: { kind: 'timer', name } });
+      },
+      Math.max(0, at - now()),
+    );
+    this.#timers.set(name, timer);
+  }
+
+  #loadDeltas(inputs: readonly AggregationInput[]): Promise<ReadonlyMap<Cid, Uint8Array>> {
+    return loadDeltas(inputs, this.#components, this.#abort.signal);
+  }
+
+  #execute(request: number, execution: Execution): void {
+    this.#lane.enqueue(async () => {
+      const blobs = await this.#loadDeltas(execution.inputs);
+      const tensors = await this.#engine.execute(execution, blobs);
+      this.#post({ event: { kind: 'executed', request, tensors } });
+    });
+  }
+
+  #apply(block: Block): void {
+    const { store } = this.#components;
+    const { inputs } = block.execution;
+    const own = inputs.find(({ author }) => author === store.identity.peer)?.blob;
+    if (own) this.#included.add(own);
+    this.#lane.enqueue(async () => {
+      const blobs = await this.#loadDeltas(inputs);
+      await this.#engine.apply(block.id, block.execution, blobs, own);
+      if (block.height % this.#init.run.snapshotEvery === 0) {
+        const snapshot = this.#engine.snapshot();
+        this.#snapshots.set(block.id, snapshot);
+        await snapshot;
+      }
+    });
+  }
+
+  #settle(block: Block, entry: { readonly height: number; readonly bytes: Uint8Array }): void {
+    const { store } = this.#components;
+    store.putEntry(entry);
+    this.#lane.enqueue(async () => {
+      await this.#engine.settle(block.id);
+      const snapshot = await this.#snapshots.get(block.id);
+      this.#snapshots.delete(block.id);
+      if (snapshot) await store.adoptSnapshot(snapshot);
+    });
+  }
+
+  #report(report: Report): void {
+    const { store, onEvent } = this.#components;
+    const self = store.identity.peer;
+    if (report.kind === 'certified')
+      for (const { author, loss } of report.contributions)
+        if (author === self)
+          store.putMetric({ height: report.height, name: 'loss', value: loss, timeMs: Date.now() });
+    const event = eventOfReport(report, self);
+    if (event) onEvent(event);
+  }
+
+  #halt(): void {
+    this.#abort.abort();
+    this.#fetcher.stop();
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#timers.clear();
+    for (const { settle } of this.#queue.splice(0)) settle?.('ignore');
+  }
+
+  #fail(error: unknown): void {
+    if (this.#failed || this.#abort.signal.aborted) return;
+    this.#failed = true;
+    this.#halt();
+    void this.#engine.close().catch(() => undefined);
+    this.#components.onFailure(error);
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * Keeps the engine training and decides when a delta is due: after the run's inner steps, as soon as the replica may
+ * contribute. While a contribution is pending training goes on, up to the run's maximum of uncommitted steps.
+ */
+import type { RunConfig } from '@murmuration/base';
+import type { EncodedDelta, Engine, TrainProgress } from '@murmuration/engine';
+import type { ReplicaView } from '@murmuration/protocol';
+import { newcomerWarmupRounds } from './defaults.ts';
+import type { EngineLane } from './engine-lane.ts';
+
+interface TrainerInit {
+  readonly run: RunConfig;
+  /** Steps done in this engine's earlier lives. */
+  readonly step: number;
+}
+
+interface TrainerComponents {
+  readonly engine: Pick<Engine, 'train' | 'pause' | 'encode'>;
+  readonly lane: EngineLane;
+  view(): ReplicaView;
+  onDelta(delta: EncodedDelta): Promise<void>;
+  onProgress(progress: TrainProgress): void;
+  onFailure(error: unknown): void;
+}
+
+export class Trainer {
+  readonly #run: RunConfig;
+  readonly #components: TrainerComponents;
+  #stepsSinceEncode = 0;
+  #warmupLeft: number;
+  #encoding = false;
+  #running = false;
+  #wake: (() => void) | undefined;
+
+  constructor({ run, step }: TrainerInit, components: TrainerComponents) {
+    this.#run = run;
+    this.#components = components;
+    const startsLate = step === 0 && components.view().head.height > 0;
+    this.#warmupLeft = startsLate ? newcomerWarmupRounds * run.round.steps : 0;
+  }
+
+  start(): void {
+    this.#running = true;
+    this.#loop().catch((error: unknown) => this.#components.onFailure(error));
+  }
+
+  async stop(): Promise<void> {
+    this.#running = false;
+    this.#wake?.();
+    await this.#components.engine.pause();
+  }
+
+  /** The replica's view changed: a delta may be due now, or there may be room to train again. */
+  viewChanged(): void {
+    this.#wake?.();
+    if (this.#deltaIsDue()) void this.#components.engine.pause().catch(() => undefined);
+  }
+
+  #deltaIsDue(): boolean {
+    return (
+      !this.#encoding &&
+      this.#warmupLeft === 0 &&
+      this.#stepsSinceEncode >= this.#run.round.steps &&
+      this.#components.view().mayContribute
+    );
+  }
+
+  #stepsToTrain(): number {
+    const { phase } = this.#components.view();
+    if (phase !== 'running') return 0;
+    const { steps, stepsMax } = this.#run.round;
+    if (this.#warmupLeft > 0) return this.#warmupLeft;
+    const target = this.#stepsSinceEncode < steps ? steps : stepsMax;
+    return Math.max(0, target - this.#stepsSinceEncode);
+  }
+
+  async #loop(): Promise<void> {
+    while (this.#running) {
+      if (this.#deltaIsDue()) {
+        this.#encode();
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      const steps = this.#stepsToTrain();
+      if (steps === 0) {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+        this.#wake = undefined;
+        continue;
+      }
+      const progress = await this.#components.engine.train({
+        steps,
+        round: this.#components.view().head.height,
+      });
+      const done = progress.stepsSinceEncode - this.#stepsSinceEncode;
+      this.#warmupLeft = Math.max(0, this.#warmupLeft - Math.max(0, done));
+      this.#stepsSinceEncode = progress.stepsSinceEncode;
+      this.#components.onProgress(progress);
+    }
+  }
+
+  #encode(): void {
+    const { head } = this.#components.view();
+    this.#encoding = true;
+    this.#components.lane.enqueue(async () => {
+      const delta = await this.#components.engine.encode({ base: head.block, baseHeight: head.height });
+      this.#stepsSinceEncode = 0;
+      await this.#components.onDelta(delta);
+      this.#encoding = false;
+      this.viewChanged();
+    });
+  }
+}

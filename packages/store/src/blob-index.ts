@@ -1,0 +1,141 @@
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { type Cid, chunkCids, type NamedBlob } from '@murmuration/base';
+import type { Database, Row } from './database.ts';
+import { temporarySuffix } from './durable-file.ts';
+
+/** A file that the index knows: a blob, or a state that was adopted as a snapshot. */
+export interface IndexedFile {
+  readonly id: number;
+  readonly cid: Cid;
+  readonly path: string;
+  readonly isSnapshot: boolean;
+  readonly size: number;
+  /** Encoded manifest of a blob of several chunks. */
+  readonly manifest: Uint8Array | undefined;
+}
+
+/** Which blobs there are, where they lie, and which file each chunk is a range of. */
+export interface BlobIndex {
+  /** Where a blob's file belongs; its folder exists. */
+  place(cid: Cid, kind: 'blob' | 'snapshot'): string;
+  find(cid: Cid): IndexedFile | undefined;
+  findChunk(cid: Cid): { readonly file: IndexedFile; readonly position: number } | undefined;
+  add(named: NamedBlob, storedMs: number, snapshotHeight?: number): void;
+  /** Removes the row. */
+  drop(file: IndexedFile): void;
+  /** Removes row and file. */
+  remove(file: IndexedFile): void;
+  /** Bytes of all blobs that are no snapshots. */
+  blobBytes(): number;
+  /** Unpinned blobs, oldest first, until `visit` says `false`. */
+  eachOldest(visit: (file: IndexedFile, storedMs: number) => boolean): void;
+  /** Snapshots beyond the `keep` highest. */
+  surplusSnapshots(keep: number): IndexedFile[];
+  /** Brings files and rows together again after a crash: files without a row go, and rows without a file. */
+  reconcile(): void;
+}
+
+const columns = 'blobs.id AS id, blobs.cid AS cid, size, manifest, stored_ms, snapshot_height';
+const ownerOnly = 0o700;
+
+export function createBlobIndex(database: Database, directory: string): BlobIndex {
+  const blobsFolder = join(directory, 'blobs');
+  const snapshotsFolder = join(directory, 'snapshots');
+  const pathOf = (cid: string, kind: 'blob' | 'snapshot'): string =>
+    kind === 'snapshot' ? join(snapshotsFolder, cid) : join(blobsFolder, cid.slice(-2), cid);
+  const fileOf = (row: Row): IndexedFile => ({
+    id: row.id as number,
+    cid: row.cid as Cid,
+    path: pathOf(row.cid as string, row.snapshot_height === null ? 'blob' : 'snapshot'),
+    isSnapshot: row.snapshot_height !== null,
+    size: row.size as number,
+    manifest: (row.manifest ?? undefined) as Uint8Array | undefined,
+  });
+  const sumOfBlobs = (): number =>
+    database.row('SELECT total(size) AS bytes FROM blobs WHERE snapshot_height IS NULL')?.bytes as number;
+  let blobBytes = sumOfBlobs();
+
+  const find = (cid: Cid): IndexedFile | undefined => {
+    const row = database.row(`SELECT ${columns} FROM blobs WHERE cid = ?`, cid);
+    return row && fileOf(row);
+  };
+
+  const drop = (file: IndexedFile): void => {
+    database.run('DELETE FROM blobs WHERE id = ?', file.id);
+    if (!file.isSnapshot) blobBytes -= file.size;
+  };
+
+  return {
+    place(cid, kind) {
+      const path = pathOf(cid, kind);
+      mkdirSync(dirname(path), { recursive: true, mode: ownerOnly });
+      return path;
+    },
+    find,
+    findChunk(cid) {
+      const row = database.row(
+        `SELECT ${columns}, position FROM chunks JOIN blobs ON blobs.id = chunks.blob WHERE chunks.cid = ? LIMIT 1`,
+        cid,
+      );
+      return row && { file: fileOf(row), position: row.position as number };
+    },
+    add({ cid, manifest, manifestBytes }, storedMs, snapshotHeight) {
+      database.atomically(() => {
+        database.run(
+          'INSERT INTO blobs (cid, size, manifest, stored_ms, snapshot_height) VALUES (?, ?, ?, ?, ?)',
+          cid,
+          manifest.size,
+          manifestBytes ?? null,
+          storedMs,
+          snapshotHeight ?? null,
+        );
+        const { id } = find(cid) as IndexedFile;
+        if (manifestBytes)
+          for (const [position, chunk] of chunkCids(manifest).entries())
+            database.run('INSERT INTO chunks (cid, blob, position) VALUES (?, ?, ?)', chunk, id, position);
+      });
+      if (snapshotHeight === undefined) blobBytes += manifest.size;
+    },
+    drop,
+    remove(file) {
+      drop(file);
+      rmSync(file.path, { force: true });
+    },
+    blobBytes: () => blobBytes,
+    eachOldest(visit) {
+      const sql = `SELECT ${columns} FROM blobs
+        WHERE snapshot_height IS NULL AND cid NOT IN (SELECT cid FROM pins) ORDER BY stored_ms, id`;
+      database.each(sql, [], (row) => visit(fileOf(row), row.stored_ms as number));
+    },
+    surplusSnapshots: (keep) =>
+      database
+        .rows(
+          `SELECT ${columns} FROM blobs WHERE snapshot_height IS NOT NULL
+           ORDER BY snapshot_height DESC LIMIT -1 OFFSET ?`,
+          keep,
+        )
+        .map(fileOf),
+    reconcile() {
+      const missing = new Map(
+        database.rows(`SELECT ${columns} FROM blobs`).map((row) => [fileOf(row).path, row.id as number]),
+      );
+      for (const path of [...filesBelow(blobsFolder), ...filesBelow(snapshotsFolder)])
+        if (!missing.delete(path) && isOurs(path)) rmSync(path, { force: true });
+      database.atomically(() => {
+        for (const id of missing.values()) database.run('DELETE FROM blobs WHERE id = ?', id);
+      });
+      blobBytes = sumOfBlobs();
+    },
+  };
+}
+
+/** A stranger's file in our folder is left alone. */
+const isOurs = (path: string): boolean => path.endsWith(temporarySuffix) || /[/\\]b[a-z2-7]{58}$/.test(path);
+
+function filesBelow(folder: string): string[] {
+  mkdirSync(folder, { recursive: true, mode: ownerOnly });
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+}

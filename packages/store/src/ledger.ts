@@ -1,0 +1,155 @@
+import type { Cid } from '@murmuration/base';
+import type { Database, Row } from './database.ts';
+import { StoreError } from './errors.ts';
+import type { Store, StoredEntry } from './index.ts';
+
+/** The part of a store that lives in `ledger.sqlite` alone. */
+export type Ledger = Pick<
+  Store,
+  | 'runId'
+  | 'bindRun'
+  | 'putRecord'
+  | 'records'
+  | 'forgetRecords'
+  | 'putEntry'
+  | 'entries'
+  | 'firstHeight'
+  | 'lastHeight'
+  | 'resetLedger'
+  | 'getSetting'
+  | 'putSetting'
+  | 'putMetric'
+  | 'metrics'
+  | 'atomically'
+>;
+
+const equal = (a: Uint8Array, b: Uint8Array): boolean =>
+  a.length === b.length && a.every((byte, index) => byte === b[index]);
+
+/** A fact about the folder itself, such as the run and the peer that it belongs to. */
+export function factOf(database: Database, name: 'run' | 'peer' | 'nextHeight'): string | number | undefined {
+  return (database.row('SELECT value FROM facts WHERE name = ?', name)?.value ?? undefined) as
+    | string
+    | number
+    | undefined;
+}
+
+export function putFact(
+  database: Database,
+  name: 'run' | 'peer' | 'nextHeight',
+  value: string | number,
+): void {
+  database.run('INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)', name, value);
+}
+
+export function createLedger(database: Database, directory: string): Ledger {
+  const heightOf = (row: Row | undefined): number | undefined =>
+    (row?.height ?? undefined) as number | undefined;
+  const firstHeight = (): number | undefined =>
+    heightOf(database.row('SELECT min(height) AS height FROM entries'));
+  const lastHeight = (): number | undefined =>
+    heightOf(database.row('SELECT max(height) AS height FROM entries'));
+  const runId = (): Cid | undefined => factOf(database, 'run') as Cid | undefined;
+
+  return {
+    get runId() {
+      return runId();
+    },
+    bindRun(run) {
+      const bound = runId();
+      if (bound === run) return;
+      if (bound !== undefined)
+        throw new StoreError(`${directory}: expected a folder of run ${run}, found run ${bound}`, {
+          code: 'other-run',
+          directory,
+          expected: run,
+          found: bound,
+        });
+      putFact(database, 'run', run);
+    },
+
+    putRecord({ key, height, bytes }) {
+      database.run(
+        'INSERT OR REPLACE INTO records (key, height, bytes) VALUES (?, ?, ?)',
+        key,
+        height,
+        bytes,
+      );
+    },
+    records: () =>
+      database.rows('SELECT key, height, bytes FROM records ORDER BY id').map((row) => ({
+        key: row.key as string,
+        height: row.height as number,
+        bytes: row.bytes as Uint8Array,
+      })),
+    forgetRecords(belowHeight) {
+      database.run('DELETE FROM records WHERE height < ?', belowHeight);
+    },
+
+    putEntry: (entry) => database.atomically(() => putEntry(database, entry, lastHeight())),
+    entries(fromHeight, countMax, bytesMax = Number.POSITIVE_INFINITY) {
+      const found: StoredEntry[] = [];
+      let bytesLeft = bytesMax;
+      const sql = 'SELECT height, bytes FROM entries WHERE height >= ? ORDER BY height LIMIT ?';
+      database.each(sql, [fromHeight, Math.min(countMax, Number.MAX_SAFE_INTEGER)], (row) => {
+        const bytes = row.bytes as Uint8Array;
+        const height = row.height as number;
+        bytesLeft -= bytes.length;
+        if (bytesLeft < 0 || height !== fromHeight + found.length) return false;
+        found.push({ height, bytes });
+        return true;
+      });
+      return found;
+    },
+    firstHeight,
+    lastHeight,
+    resetLedger: (nextHeight) =>
+      database.atomically(() => {
+        const last = lastHeight();
+        if (last !== undefined && last + 1 < nextHeight) database.run('DELETE FROM entries');
+        else database.run('DELETE FROM entries WHERE height >= ?', nextHeight);
+        putFact(database, 'nextHeight', nextHeight);
+      }),
+
+    getSetting: (key) =>
+      database.row('SELECT value FROM settings WHERE key = ?', key)?.value as Uint8Array | undefined,
+    putSetting(key, value) {
+      database.run('INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)', key, value);
+    },
+
+    putMetric({ height, name, value, timeMs }) {
+      const sql = 'INSERT OR REPLACE INTO metrics (name, height, value, time_ms) VALUES (?, ?, ?, ?)';
+      database.runRelaxed(sql, name, height, value, timeMs);
+    },
+    metrics: (name) =>
+      database
+        .rows('SELECT height, value, time_ms FROM metrics WHERE name = ? ORDER BY height', name)
+        .map((row) => ({
+          height: row.height as number,
+          value: (row.value ?? Number.NaN) as number,
+          timeMs: row.time_ms as number,
+        })),
+
+    atomically: (work) => database.atomically(work),
+  };
+}
+
+function putEntry(database: Database, { height, bytes }: StoredEntry, last: number | undefined): void {
+  const next = last === undefined ? (factOf(database, 'nextHeight') as number | undefined) : last + 1;
+  if (next === undefined || height === next) {
+    database.run('INSERT INTO entries (height, bytes) VALUES (?, ?)', height, bytes);
+    return;
+  }
+  const there = database.row('SELECT bytes FROM entries WHERE height = ?', height)?.bytes;
+  if (!there)
+    throw new StoreError(`expected the ledger entry of height ${next}, got that of height ${height}`, {
+      code: 'gap',
+      expected: next,
+      height,
+    });
+  if (!equal(there as Uint8Array, bytes))
+    throw new StoreError(`another entry is already certified at height ${height}`, {
+      code: 'conflict',
+      height,
+    });
+}
