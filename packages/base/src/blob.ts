@@ -87,7 +87,8 @@ export function parseManifest(bytes: Uint8Array, sizeMax: number): BlobManifest 
     if (error instanceof DigestError) bad('canonical dag-cbor');
     throw error;
   }
-  const { size, chunks } = (value ?? {}) as { size?: unknown; chunks?: unknown };
+  const { size, chunks, ...others } = (value ?? {}) as { size?: unknown; chunks?: unknown };
+  if (Object.keys(others).length > 0) return bad('size and chunks only');
   if (typeof size !== 'number' || !Number.isSafeInteger(size) || size <= blobChunkBytes || size > sizeMax)
     return bad(`a size in (${blobChunkBytes}, ${sizeMax}], got ${String(size)}`);
   const count = Math.ceil(size / blobChunkBytes);

@@ -33,8 +33,14 @@ export function createLayout(
         name,
         shape,
       });
-    seen.add(name);
     const length = shape.reduce((product, dimension) => product * dimension, 1);
+    if (!Number.isSafeInteger(offset + length))
+      throw new LayoutError(`tensor ${name}: [${shape}] is more values than a number can count`, {
+        code: 'bad-dimension',
+        name,
+        shape,
+      });
+    seen.add(name);
     slots.push({ name, shape: [...shape], offset, length });
     offset += length;
   }

@@ -83,7 +83,7 @@ const runConfigSchema = z.strictObject({
   delta: z.strictObject({
     chunk: z.literal(4_096),
     k: z.int().min(1).max(1_024),
-    bits: z.union([z.literal(1), z.literal(2)]),
+    bits: z.literal([1, 2]),
     /** β of error feedback: u = β·e + D. */
     feedback: fraction,
     blobBytesMax: count,
@@ -118,9 +118,38 @@ export type RunConfig = z.infer<typeof runConfigSchema>;
 /** The same before validation: CIDs and peer ids are plain text. */
 export type RunConfigInput = z.input<typeof runConfigSchema>;
 
-/** Lists what a zod error found as `key: message`, so that the reader sees which key, what was expected and what came. */
-export const describeIssues = (error: z.ZodError): string =>
-  error.issues.map((issue) => `${issue.path.join('.') || '(whole)'}: ${issue.message}`).join('; ');
+const textLengthMax = 60;
+
+/** A value in so few words that it fits into an error message. */
+function inWords(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  if (typeof value === 'string')
+    return JSON.stringify(value.length > textLengthMax ? `${value.slice(0, textLengthMax)}…` : value);
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  return typeof value === 'object' && value !== null ? 'an object' : String(value);
+}
+
+const valueAt = (whole: unknown, path: readonly PropertyKey[]): unknown =>
+  path.reduce<unknown>(
+    (value, key) => (value as Record<PropertyKey, unknown> | null | undefined)?.[key],
+    whole,
+  );
+
+/**
+ * Lists what a zod error found as `key: expected …, got …`, so that the reader sees which key, what was expected and
+ * (when the checked value is given) what came.
+ */
+export const describeIssues = (error: z.ZodError, checked?: unknown): string =>
+  error.issues
+    .map(({ code, path, message }) => {
+      const expected = message.replace(/^Invalid (input|option): /, '').replace(/, received .*$/, '');
+      const came =
+        code === 'unrecognized_keys' || checked === undefined
+          ? ''
+          : `, got ${inWords(valueAt(checked, path))}`;
+      return `${path.join('.') || '(whole)'}: ${expected}${came}`;
+    })
+    .join('; ');
 
 /** Validates a run's settings; throws `RunConfigError` that names each bad key. */
 export function parseRunConfig(value: unknown): RunConfig {
@@ -135,7 +164,7 @@ export function parseRunConfig(value: unknown): RunConfig {
     );
   const result = runConfigSchema.safeParse(value);
   if (!result.success)
-    throw new RunConfigError(`run settings: ${describeIssues(result.error)}`, {
+    throw new RunConfigError(`run settings: ${describeIssues(result.error, value)}`, {
       code: 'invalid',
       issues: result.error.issues,
     });

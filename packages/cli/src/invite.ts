@@ -1,6 +1,5 @@
-import { decodeRunConfig, publicKeyOf } from '@murmuration/base';
-import { type PeerId } from '@murmuration/base';
-import { createInvitation, parseInvitation } from '@murmuration/protocol';
+import { decodeRunConfig, type PeerId, publicKeyOf } from '@murmuration/base';
+import { createInvitation, parseInvitation, signInvitation } from '@murmuration/protocol';
 import { openStore } from '@murmuration/store';
 import { CliError } from './errors.ts';
 import { formatRunLink, parseRunLink } from './run-link.ts';
@@ -9,28 +8,49 @@ export interface InviteOptions {
   /** Folder of a founder; its peer may be running. */
   readonly directory: string;
   readonly guest: string;
-  /** Run link to put the invitation into; one that carries an invitation already gets one more signature. */
+  /** Run link to put the invitation into; one that carries this guest's invitation gets one more signature. */
   readonly link: string;
-  /** Last round at which the invitation may be used. */
-  readonly expiresAt: number;
+  /** Last round at which the invitation may be used; absent: the run's last. */
+  readonly expires?: number;
 }
 
-/** Signs (or countersigns) an invitation bound to one peer id, and returns the link that carries it. */
-export async function invite({ directory, guest, link, expiresAt }: InviteOptions): Promise<string> {
+export interface InvitedLink {
+  readonly link: string;
+  /** Founders who have signed, and how many must. */
+  readonly signatures: number;
+  readonly needed: number;
+}
+
+/** Signs (or countersigns) an invitation bound to one peer id, and puts it into the run link. */
+export async function invite({ directory, guest, link, expires }: InviteOptions): Promise<InvitedLink> {
   publicKeyOf(guest);
   const { runId, peers, invitation } = parseRunLink(link);
   const store = openStore({ directory, readOnly: true });
   try {
     if (store.runId !== runId)
-      throw new CliError(`the link is for run ${runId}, ${directory} belongs to ${store.runId ?? 'none'}`, { code: 'bad-link' });
+      throw new CliError(`the link is for run ${runId}, ${directory} belongs to ${store.runId ?? 'none'}`, {
+        code: 'bad-link',
+      });
     const settings = await store.getBlob(runId);
     const run = settings && decodeRunConfig(settings);
-    const { peer, sign } = store.identity;
-    if (!run?.founders.includes(peer))
-      throw new CliError(`expected the folder of a founder, ${directory} is that of ${peer}`, { code: 'bad-option' });
-    void parseInvitation;
-    void createInvitation;
-    return formatRunLink({ runId, peers, ...(invitation ? { invitation } : {}) });
+    const { identity } = store;
+    if (!run?.founders.includes(identity.peer))
+      throw new CliError(`expected the folder of a founder, ${directory} is that of ${identity.peer}`, {
+        code: 'bad-option',
+      });
+    const unsigned =
+      invitation ?? createInvitation({ runId, guest: guest as PeerId, expires: expires ?? run.rounds });
+    const earlier = parseInvitation(unsigned);
+    if (earlier.guest !== guest)
+      throw new CliError(`the link carries an invitation for ${earlier.guest}, not for ${guest}`, {
+        code: 'bad-link',
+      });
+    const signed = signInvitation(unsigned, identity.peer, (bytes) => identity.sign(bytes));
+    return {
+      link: formatRunLink({ runId, peers, invitation: signed }),
+      signatures: parseInvitation(signed).signatures.length,
+      needed: run.invitationSignatures,
+    };
   } finally {
     store.close();
   }

@@ -46,7 +46,7 @@ export interface ShardOptions {
 export interface Shard {
   readonly training: TokenStream;
   readonly heldOut: TokenStream;
-  /** Segments in neither part: held out, but all of their lines occur in training too. */
+  /** Segments in neither part: drawn to be held out, but more than half of each also stands in training. */
   readonly droppedSegments: number;
 }
 

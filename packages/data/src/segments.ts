@@ -4,7 +4,7 @@
  */
 import { segmentBytesMax, segmentBytesMin, segmentLinesMean } from './defaults.ts';
 
-const newline = 10;
+export const newline = 10;
 const offsetBasis = 0x811c9dc5;
 const prime = 0x01000193;
 

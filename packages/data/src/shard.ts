@@ -1,8 +1,8 @@
 import { createRandom } from '@murmuration/base';
-import { heldOutShare, textBytesMax } from './defaults.ts';
+import { heldOutShare, knownShareMax, textBytesMax } from './defaults.ts';
 import { DataError } from './errors.ts';
 import type { Document, Shard, ShardOptions, TokenStream } from './index.ts';
-import { cutSegments, forEachLine, hashBytes } from './segments.ts';
+import { cutSegments, forEachLine, hashBytes, newline } from './segments.ts';
 import { byteTokenizer } from './tokenizer.ts';
 
 /** A segment of one document, and where its content's hash falls in [0, 1). */
@@ -73,11 +73,13 @@ function chooseSides(segments: readonly Segment[], share: number): Side[] {
   return draws.map((draw) => (draw < threshold ? 'held-out' : 'training'));
 }
 
-/** Two independent 32-bit hashes as one integer below 2⁵³: different lines collide practically never. */
-const lineKey = (bytes: Uint8Array, start: number, end: number): number =>
-  hashBytes(bytes, start, end, 1) * 2 ** 21 + (hashBytes(bytes, start, end, 2) >>> 11);
+/** A line without its break, as 53 bits of two hashes: different lines practically never have one key. */
+function lineKey(bytes: Uint8Array, start: number, end: number): number {
+  const textEnd = bytes[end - 1] === newline ? end - 1 : end;
+  return hashBytes(bytes, start, textEnd, 1) * 2 ** 21 + (hashBytes(bytes, start, textEnd, 2) >>> 11);
+}
 
-/** Drops held-out segments that say nothing new: every line of theirs also stands in training. */
+/** Drops held-out segments of which too many lines also stand in training. */
 function dropKnown(segments: readonly Segment[], sides: Side[]): void {
   const known = new Set<number>();
   segments.forEach(({ bytes, start, end }, index) => {
@@ -86,18 +88,18 @@ function dropKnown(segments: readonly Segment[], sides: Side[]): void {
   });
   segments.forEach(({ bytes, start, end }, index) => {
     if (sides[index] !== 'held-out') return;
-    let isNew = false;
+    let knownBytes = 0;
     forEachLine(bytes, start, end, (from, to) => {
-      isNew ||= !known.has(lineKey(bytes, from, to));
+      if (known.has(lineKey(bytes, from, to))) knownBytes += to - from;
     });
-    if (!isNew) sides[index] = 'dropped';
+    if (knownBytes > knownShareMax * (end - start)) sides[index] = 'dropped';
   });
 }
 
 /**
  * Splits documents into training and held-out text. Segments of 1 to 4 KiB that end with a line are drawn by the hash
- * of their content and the seed; held-out ones whose every line also occurs in training are dropped. Bytes need not be
- * UTF-8. Throws `DataError` `no-text`, `too-little-text` when nothing could be held out, `bad-input`.
+ * of their content and the seed; held-out ones of which more than half stands in training, line for line, are dropped.
+ * Bytes need not be UTF-8. Throws `DataError` `no-text`, `too-little-text` when nothing could be held out, `bad-input`.
  */
 export function createShard(documents: readonly Document[], options: ShardOptions): Shard {
   checkSize(documents);

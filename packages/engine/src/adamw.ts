@@ -80,7 +80,12 @@ export function createAdamW(
       for (const { start, end, decays } of ranges) {
         const keep = decays ? 1 - learningRate * fresh * weightDecay : 1;
         const whole = Math.floor((end - start) / lanes) * lanes;
-        const [p, g, m, v] = [0, 1, 2, 3].map((index) => at(index) + start * 4) as [number, number, number, number];
+        const [p, g, m, v] = [0, 1, 2, 3].map((index) => at(index) + start * 4) as [
+          number,
+          number,
+          number,
+          number,
+        ];
         kernels.adamw(p, g, m, v, whole, clip, beta1, beta2, rate, keep, correction, epsilon);
         for (let i = start + whole; i < end; i++) updateOne(i, clip, rate, keep, correction);
       }

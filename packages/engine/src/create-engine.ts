@@ -51,10 +51,7 @@ class EngineProcess {
 
   constructor(init: EngineInit) {
     this.#init = init;
-    const entry = new URL(
-      import.meta.url.endsWith('.ts') ? './child.ts' : './child.js',
-      import.meta.url,
-    );
+    const entry = new URL(import.meta.url.endsWith('.ts') ? './child.ts' : './child.js', import.meta.url);
     this.#child = fork(fileURLToPath(entry), [], {
       serialization: 'advanced',
       execArgv: process.execArgv,
@@ -65,11 +62,11 @@ class EngineProcess {
     });
     this.#child.on('message', (message) => this.#receive(message as Response));
     this.#exited = new Promise((resolve) => {
-      const end = (reason: string) => {
-        this.#end(reason);
+      const end = (reason: string, clean = false) => {
+        this.#end(reason, clean);
         resolve();
       };
-      this.#child.once('close', (exitCode, signal) => end(signal ?? `exit code ${exitCode}`));
+      this.#child.once('close', (exitCode, signal) => end(signal ?? `exit code ${exitCode}`, exitCode === 0));
       this.#child.on('error', (error) => {
         if (this.#child.pid === undefined) end(error.message);
       });
@@ -120,10 +117,9 @@ class EngineProcess {
       () => undefined,
       (error: EngineError) => error,
     );
-    if (this.#child.connected) this.#child.disconnect();
     await this.#exited;
     clearTimeout(timer);
-    if (failure && failure.code !== 'engine-died') throw failure;
+    if (failure) throw failure;
   }
 
   #send(request: Request): void {
@@ -163,8 +159,8 @@ class EngineProcess {
     return waiting;
   }
 
-  #end(reason: string): void {
-    const asked = this.#closing !== undefined;
+  #end(reason: string, clean: boolean): void {
+    const asked = this.#closing !== undefined && clean;
     const wasReady = this.#ready === undefined;
     this.#ended = asked
       ? new EngineError('the engine is closed', { code: 'closed' })
@@ -176,7 +172,7 @@ class EngineProcess {
     this.#ready = undefined;
     for (const { reject } of this.#waiting.values()) reject(this.#ended);
     this.#waiting.clear();
-    if (!asked && wasReady) this.#init.onExit?.(this.#ended);
+    if (!this.#closing && wasReady) this.#init.onExit?.(this.#ended);
   }
 }
 
@@ -189,7 +185,7 @@ export async function createEngine(init: EngineInit): Promise<Engine> {
   try {
     await child.start();
   } catch (error) {
-    await child.close();
+    await child.close().catch(() => undefined);
     throw error;
   }
   const methods = Object.fromEntries(

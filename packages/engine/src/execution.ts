@@ -1,6 +1,7 @@
 /** What a block makes of θ: deltas decoded, clipped, averaged, one outer step. The same bits on every machine. */
-import { aggregate, applyUpdate, decodeDelta, deltaNorm, type SparseDelta } from '@murmuration/delta';
+
 import { type Cid, digestOfCid, FactError, nameBlob, type PeerId, publicKeyOf } from '@murmuration/base';
+import { aggregate, applyUpdate, decodeDelta, deltaNorm, type SparseDelta } from '@murmuration/delta';
 import { decodedBytesMax, executionsMax } from './defaults.ts';
 import { EngineError } from './errors.ts';
 import { type Head, parametersAfter, type SparseVector } from './head.ts';
@@ -54,7 +55,10 @@ class BoundedCache<Value> {
 }
 
 /** Decodes and executes for one run; keeps what `apply` will need again. */
-export function createExecutor(run: { readonly runDigest: Uint8Array; readonly parameters: number; readonly kMax: number }): Executor {
+export function createExecutor(run: {
+  readonly runDigest: Uint8Array;
+  readonly parameters: number;
+}): Executor {
   const decoded = new BoundedCache<SparseDelta>(decodedBytesMax);
   const results = new BoundedCache<ExecutionResult>(executionsMax);
 

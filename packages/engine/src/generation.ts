@@ -43,7 +43,7 @@ function checkOptions(prompt: string, { bytes, temperature }: GenerationOptions)
 /** Continues a prompt, one byte per slice, from the last `context` tokens. The result is the continuation alone. */
 export function createGeneration(
   init: {
-    readonly program: ForwardProgram;
+    readonly program: Pick<ForwardProgram, 'run'>;
     readonly parameters: Float32Array;
     readonly context: number;
   },

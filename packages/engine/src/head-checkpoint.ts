@@ -7,7 +7,10 @@ import type { EncodedDelta } from './index.ts';
 interface AppliedFacts {
   readonly position: BlockPosition;
   readonly parent: BlockPosition;
-  readonly own: { readonly kind: 'none' | 'sent' } | { readonly kind: 'kept'; readonly delta: EncodedDelta };
+  readonly own:
+    | { readonly kind: 'none' }
+    | { readonly kind: 'sent' }
+    | { readonly kind: 'kept'; readonly delta: EncodedDelta };
 }
 
 interface HeadFacts {

@@ -84,7 +84,10 @@ function moveTo(head: Head, { indices, values }: SparseVector): void {
 }
 
 /** D = θ − θ_local and u = β·e + D, each rounded to float32. */
-export function difference(head: Head, feedback: number): { difference: Float32Array; message: Float32Array } {
+export function difference(
+  head: Head,
+  feedback: number,
+): { difference: Float32Array; message: Float32Array } {
   const { parameters, local, residual } = head;
   const d = new Float32Array(parameters.length);
   const u = new Float32Array(parameters.length);
@@ -121,10 +124,13 @@ export function applyBlock(
   feedback: number,
 ): void {
   if (head.applied.length >= undoMax)
-    throw new EngineError(`${undoMax} applied blocks are not settled: block ${block.position.block} must wait`, {
-      code: 'undo-limit',
-      block: block.position.block,
-    });
+    throw new EngineError(
+      `${undoMax} applied blocks are not settled: block ${block.position.block} must wait`,
+      {
+        code: 'undo-limit',
+        block: block.position.block,
+      },
+    );
   const before = gather(head.parameters, block.after.indices);
   moveTo(head, block.after);
   const own = block.own && includeOwn(head, block.own, feedback);
@@ -165,11 +171,14 @@ export function parametersAfter(head: Head, block: Cid, target: Float32Array): v
   for (let depth = head.applied.length - 1; at !== block; depth--) {
     const record = head.applied[depth];
     if (!record)
-      throw new EngineError(`expected the head ${head.position.block} or a block before it that can be undone, got ${block}`, {
-        code: 'unknown-parent',
-        block,
-        head: head.position.block,
-      });
+      throw new EngineError(
+        `expected the head ${head.position.block} or a block before it that can be undone, got ${block}`,
+        {
+          code: 'unknown-parent',
+          block,
+          head: head.position.block,
+        },
+      );
     const { indices, values } = record.before;
     for (let j = 0; j < indices.length; j++) target[indices[j] as number] = values[j] as number;
     at = record.parent.block;

@@ -148,3 +148,8 @@ export interface Engine {
   /** The child's process id. */
   readonly pid: number;
 }
+
+export { createEngine } from './create-engine.ts';
+export { EngineError, type EngineErrorCode } from './errors.ts';
+export { generateFromFile } from './generate-from-file.ts';
+export type { GenerationOptions } from './generation.ts';

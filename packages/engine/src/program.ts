@@ -1,6 +1,7 @@
 /** Sessions of onnxruntime over vectors that stay where they are. */
-import { FactError, type ParameterLayout, tensorView } from '@murmuration/base';
+
 import { differentiate } from '@murmuration/autodiff';
+import { FactError, type ParameterLayout, tensorView } from '@murmuration/base';
 import { type Model, pruneModel, writeModel } from '@murmuration/onnx';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { EngineError } from './errors.ts';

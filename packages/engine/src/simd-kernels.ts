@@ -5,9 +5,21 @@
  * Measured against the same loops over typed arrays (one core, 5 M parameters): see bench/README.md.
  */
 
+/** The part of WebAssembly that is used here; TypeScript declares it in its DOM library alone. */
+declare const WebAssembly: {
+  readonly Memory: new (size: { readonly initial: number }) => WasmMemory;
+  readonly Module: new (bytes: Uint8Array<ArrayBuffer>) => object;
+  readonly Instance: new (module: object, imports: object) => { readonly exports: object };
+};
+
+/** Its buffer is an ordinary one, which onnxruntime reads and writes without copying. */
+export interface WasmMemory {
+  readonly buffer: ArrayBuffer;
+}
+
 /** The module's functions. Pointers are byte offsets into `memory`; counts are values and multiples of four. */
 export interface SimdKernels {
-  readonly memory: WebAssembly.Memory;
+  readonly memory: WasmMemory;
   /** Σ x², summed in float64. */
   sumOfSquares(values: number, count: number): number;
   /**

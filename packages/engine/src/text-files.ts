@@ -17,7 +17,8 @@ const tooMuch = (fact: string): EngineError =>
 const isHidden = (name: string): boolean => name.startsWith('.');
 
 function filesIn(folder: string, depth: number, found: string[]): void {
-  if (depth > folderDepthMax) throw bad(folder, `expected at most ${folderDepthMax} folders within each other`);
+  if (depth > folderDepthMax)
+    throw bad(folder, `expected at most ${folderDepthMax} folders within each other`);
   let entries: ReturnType<typeof listFolder>;
   try {
     entries = listFolder(folder);
@@ -28,7 +29,8 @@ function filesIn(folder: string, depth: number, found: string[]): void {
     const path = join(folder, entry.name);
     if (isHidden(entry.name)) continue;
     if (entry.isDirectory()) filesIn(path, depth + 1, found);
-    else if (entry.isFile() && found.push(path) > textFilesMax) throw tooMuch(`more than ${textFilesMax} files`);
+    else if (entry.isFile() && found.push(path) > textFilesMax)
+      throw tooMuch(`more than ${textFilesMax} files`);
   }
 }
 
@@ -52,7 +54,11 @@ function filesOf(path: string): string[] {
   const found: string[] = [];
   if (stats?.isDirectory()) filesIn(path, 0, found);
   else if (/[*?[{]/.test(path))
-    found.push(...globSync(path).filter((match) => statSync(match, { throwIfNoEntry: false })?.isFile()).sort());
+    found.push(
+      ...globSync(path)
+        .filter((match) => statSync(match, { throwIfNoEntry: false })?.isFile())
+        .sort(),
+    );
   else throw bad(path, 'expected a text file or a folder of text files, found nothing there');
   if (found.length === 0) throw bad(path, 'expected text files, found none');
   return found;

@@ -45,12 +45,15 @@ export function createTraining(init: {
     const loss = await program.run();
     const norm = adamw.gradientNorm();
     if (!Number.isFinite(loss) || !Number.isFinite(norm))
-      throw new EngineError(`step ${counters.step}: loss ${loss}, gradient norm ${norm}; the step was not taken`, {
-        code: 'not-finite',
-        step: counters.step,
-        loss,
-        norm,
-      });
+      throw new EngineError(
+        `step ${counters.step}: loss ${loss}, gradient norm ${norm}; the step was not taken`,
+        {
+          code: 'not-finite',
+          step: counters.step,
+          loss,
+          norm,
+        },
+      );
     adamw.update(learningRate, norm);
     counters.step++;
     counters.stepsSinceEncode++;

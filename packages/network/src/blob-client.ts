@@ -4,9 +4,10 @@
  * falls silent is done for this call: what it was asked for goes back, and the next source begins. A long blob is
  * pulled from several sources at once, and a source that is slow with a piece does not hold back the others.
  */
+
+import { blobChunkBytes, type Cid, hasManifest, type PeerId } from '@murmuration/base';
 import { decode, encode } from 'it-length-prefixed';
 import { pipe } from 'it-pipe';
-import { type Cid, blobChunkBytes, hasManifest, type PeerId } from '@murmuration/base';
 import type { Uint8ArrayList } from 'uint8arraylist';
 import { decodeAnswer, encodeRequest } from './blob-wire.ts';
 import type { Conduct } from './conduct.ts';
@@ -18,17 +19,21 @@ import {
   type NetworkLimits,
   piecesPerSource,
 } from './defaults.ts';
-import { duplexOf } from './duplex.ts';
+import { duplexOf, type StreamDuplex } from './duplex.ts';
 import { NetworkError, type NetworkErrorCode, reasonOf } from './errors.ts';
+import type { Gate } from './gate.ts';
 import type { Node } from './node.ts';
 import { openStream } from './open-stream.ts';
 import { type Piece, Pieces } from './pieces.ts';
+import { plainBytes } from './plain-bytes.ts';
 import { isOffence } from './serve.ts';
 
 export interface FetchComponents {
   readonly node: Node;
   readonly conduct: Conduct;
   readonly limits: NetworkLimits;
+  /** Keeps the streams to one source below what it serves. */
+  readonly gate: Gate;
 }
 
 export interface FetchInit {
@@ -48,14 +53,22 @@ interface Failure {
 /** Fetches a blob, every byte checked. `NetworkError` `unavailable` | `too-long` | `aborted`. */
 export async function fetchBlob(init: FetchInit, components: FetchComponents): Promise<Uint8Array> {
   const { limits } = components;
-  const pieces = new Pieces(init.cid, init.bytesMax, Math.min(hedgeMs, limits.stallMs / 2));
+  const patienceMs = Math.min(hedgeMs, limits.stallMs / 2);
+  const silence = new Map<string, () => number>();
+  const isSilent = (source: string): boolean => (silence.get(source)?.() ?? 0) >= patienceMs;
+  const pieces = new Pieces(init.cid, init.bytesMax, patienceMs, isSilent);
   const waiting = init.sources.slice(0, limits.sourcesMax);
   const failures: Failure[] = [];
   const active = new Map<string, Promise<void>>();
   const done = new AbortController();
   const signal = AbortSignal.any([init.signal, done.signal]);
   const begin = (source: PeerId): void => {
-    const pull = pullFrom(source, pieces, init, components, signal)
+    const begunMs = performance.now();
+    silence.set(source, () => performance.now() - begunMs);
+    const onOpen = (duplex: StreamDuplex): void => {
+      silence.set(source, duplex.silentMs);
+    };
+    const pull = pullFrom(source, pieces, { ...init, signal, onOpen }, components)
       .catch((error: unknown) => {
         const code = error instanceof NetworkError ? error.code : 'unavailable';
         failures.push({ source, code, reason: reasonOf(error) });
@@ -70,7 +83,8 @@ export async function fetchBlob(init: FetchInit, components: FetchComponents): P
     while (!pieces.settled) {
       if (init.signal.aborted)
         throw new NetworkError('aborted by the caller', { code: 'aborted', cid: init.cid });
-      const wanted = pieces.slow ? limits.sourcesAtOnce : Math.ceil(pieces.missing / piecesPerSource);
+      const allSilent = [...active.keys()].every(isSilent);
+      const wanted = allSilent ? limits.sourcesAtOnce : Math.ceil(pieces.missing / piecesPerSource);
       const room = active.size < Math.min(wanted, limits.sourcesAtOnce);
       const next = room || active.size === 0 ? waiting.shift() : undefined;
       if (next) begin(next);
@@ -90,10 +104,10 @@ export async function fetchBlob(init: FetchInit, components: FetchComponents): P
 async function pullFrom(
   source: PeerId,
   pieces: Pieces,
-  init: FetchInit,
-  { node, conduct, limits }: FetchComponents,
-  signal: AbortSignal,
+  init: FetchInit & { readonly onOpen: (duplex: StreamDuplex) => void },
+  { node, conduct, limits, gate }: FetchComponents,
 ): Promise<void> {
+  const { signal } = init;
   const outstanding: Piece[] = [];
   const answerMax = hasManifest(init.cid) ? answerBytesMax : 1 + Math.min(init.bytesMax, blobChunkBytes);
   let over = false;
@@ -111,7 +125,7 @@ async function pullFrom(
     for await (const answer of answers) {
       const piece = outstanding.shift();
       if (!piece) throw new NetworkError('an answer came without a request', { code: 'bad-message', source });
-      const chunk = decodeAnswer(answer.subarray());
+      const chunk = decodeAnswer(plainBytes(answer));
       if (chunk) pieces.put(piece, chunk);
       else pieces.giveBack(piece, source, true);
       if (pieces.settled || (outstanding.length === 0 && !pieces.mayServe(source))) return;
@@ -122,13 +136,18 @@ async function pullFrom(
         source,
       });
   };
-  const stream = await openStream(node, source, blobProtocol, signal);
+  const leave = await gate.enter(source, signal);
+  const stream = await openStream(node, source, blobProtocol, signal).catch((error: unknown) => {
+    leave();
+    throw error;
+  });
   const duplex = duplexOf(stream, {
     bufferMax: (limits.requestWindow + 1) * (answerBytesMax + framingBytesMax),
     stallMs: limits.stallMs,
     expecting: () => outstanding.length > 0,
     signal,
   });
+  init.onOpen(duplex);
   try {
     await pipe(
       requests(),
@@ -145,6 +164,7 @@ async function pullFrom(
     for (const piece of outstanding) pieces.giveBack(piece, source, true);
     pieces.wake();
     stream.abort(new NetworkError('the transfer is over', { code: 'aborted' }));
+    leave();
   }
 }
 
@@ -159,7 +179,10 @@ function judged(
   if (failure?.code === 'aborted' || failure?.code === 'timeout') return failure;
   const name = error instanceof Error ? error.name : '';
   if (name === 'InvalidDataLengthError' && answerMax < answerBytesMax)
-    return new NetworkError(`${source} announced more than ${answerMax - 1} bytes`, { code: 'too-long', source });
+    return new NetworkError(`${source} announced more than ${answerMax - 1} bytes`, {
+      code: 'too-long',
+      source,
+    });
   const lied = isOffence(error);
   if (lied) conduct.offend(source);
   if (error instanceof NetworkError) return error;
@@ -172,12 +195,15 @@ function judged(
 
 function unavailable(init: FetchInit, failures: readonly Failure[]): NetworkError {
   if (failures.some((failure) => failure.code === 'too-long'))
-    return new NetworkError(`${init.cid}: every source that has it announced more than ${init.bytesMax} bytes`, {
-      code: 'too-long',
-      cid: init.cid,
-      lengthMax: init.bytesMax,
-      failures,
-    });
+    return new NetworkError(
+      `${init.cid}: every source that has it announced more than ${init.bytesMax} bytes`,
+      {
+        code: 'too-long',
+        cid: init.cid,
+        lengthMax: init.bytesMax,
+        failures,
+      },
+    );
   const tried = failures.map(({ source, reason }) => `${source.slice(-8)}: ${reason}`).join('; ');
   return new NetworkError(`no source delivered ${init.cid} (${tried || 'no peer to ask'})`, {
     code: 'unavailable',

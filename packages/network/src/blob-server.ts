@@ -26,7 +26,7 @@ export function createBlobProtocol(
     async respond(peer, request) {
       const chunk = await read(decodeRequest(request));
       const waitMs = conduct.spend(peer, chunk ? chunk.length : lookupBytes);
-      if (waitMs > 0) await pause(waitMs, signal);
+      await pause(waitMs, signal);
       return encodeAnswer(chunk);
     },
   };

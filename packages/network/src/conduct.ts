@@ -33,7 +33,8 @@ export class Conduct {
   offend(peer: string): void {
     const now = this.#now();
     const known = this.#records.get(peer);
-    const record = known && now - known.lastMs < refusalMs ? known : { offences: 0, lastMs: now, refusedUntilMs: 0 };
+    const record =
+      known && now - known.lastMs < refusalMs ? known : { offences: 0, lastMs: now, refusedUntilMs: 0 };
     record.offences++;
     record.lastMs = now;
     this.#records.delete(peer);

@@ -32,6 +32,8 @@ export interface NetworkLimits {
   readonly sourcesMax: number;
   /** Inbound streams of each of our protocols per peer. */
   readonly servedStreamsPerPeer: number;
+  /** Blob streams that we have open to one peer; fewer than it serves. */
+  readonly pulledStreamsPerPeer: number;
   /** Inbound streams of each of our protocols in all. */
   readonly servedStreamsMax: number;
   /** Blob bytes per second that one peer may take from us, after a burst of as many bytes. */
@@ -59,7 +61,8 @@ export const defaultLimits: NetworkLimits = {
   sourcesAtOnce: 3,
   sourcesMax: 16,
   servedStreamsPerPeer: 8,
-  servedStreamsMax: 64,
+  pulledStreamsPerPeer: 6,
+  servedStreamsMax: 128,
   servedBytesPerSecond: 64 * MiB,
   entriesMax: 256,
   entriesBytesMax: 1 * MiB,
@@ -94,8 +97,12 @@ export const openTimeoutMs: number = 6 * second;
 export const answerBytesMax: number = blobChunkBytes + 1;
 /** Bytes of a length prefix: a varint of at most 2²⁸ - 1. */
 export const framingBytesMax = 4;
-/** A source that delivered nothing for this long does not keep others from being asked for the same. */
+/** Fewer bytes than this are no progress: a source that drips is as good as silent. */
+export const progressBytes: number = 4 * KiB;
+/** A source that made no progress for this long does not keep others from being asked for the same. */
 export const hedgeMs: number = 1.5 * second;
+/** Nor does one that works on a chunk for this long: a window of four at 1 Mbit/s takes 8 s. */
+export const slowPieceMs: number = 12 * second;
 /** Missing pieces that justify one more source: a stream costs a round trip. */
 export const piecesPerSource = 3;
 /** What a request that finds nothing costs of the byte budget: a lookup on disk. */
@@ -120,6 +127,10 @@ export const rejectMemoryMs: number = 10 * minute;
 export const peersPerAddressMax = 32;
 /** How long gossip remembers the score of a peer that left. */
 export const scoreMemoryMs: number = 1 * hour;
+
+/** Pings that keep the connections checked; generous, because a machine that trains may be slow to answer. */
+export const pingIntervalMs: number = 15 * second;
+export const pingTimeoutMs: number = 20 * second;
 
 /** Graceful part of `stop()`; then everything is cut. */
 export const stopMs: number = 1 * second;

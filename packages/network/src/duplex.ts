@@ -4,6 +4,7 @@
  */
 import type { Stream, StreamCloseEvent, StreamMessageEvent } from '@libp2p/interface';
 import { Uint8ArrayList } from 'uint8arraylist';
+import { progressBytes } from './defaults.ts';
 import { NetworkError } from './errors.ts';
 
 export type Bytes = Uint8Array | Uint8ArrayList;
@@ -21,6 +22,8 @@ export interface DuplexOptions {
 export interface StreamDuplex {
   readonly source: AsyncGenerator<Uint8ArrayList>;
   readonly sink: (source: AsyncIterable<Bytes> | Iterable<Bytes>) => Promise<void>;
+  /** For how long next to nothing has moved in either direction, in ms. */
+  silentMs(): number;
   /** Why the stream failed, once it has. */
   failure(): NetworkError | undefined;
 }
@@ -32,6 +35,7 @@ class Flow {
   #ended = false;
   #failure: NetworkError | undefined;
   #lastProgress: number = performance.now();
+  #unmarked = 0;
   #wake: (() => void) | undefined;
   readonly #timer: NodeJS.Timeout;
 
@@ -47,6 +51,10 @@ class Flow {
     if (options.signal?.aborted) this.#onAbort();
     if (stream.remoteWriteStatus !== 'writable' && stream.readBufferLength === 0) this.#ended = true;
     if (stream.status !== 'open' && stream.status !== 'closing') this.#release();
+  }
+
+  silentMs(): number {
+    return performance.now() - this.#lastProgress;
   }
 
   failure(): NetworkError | undefined {
@@ -69,7 +77,7 @@ class Flow {
     for await (const bytes of source) {
       if (this.#failure) throw this.#failure;
       if (this.#stream.writeStatus !== 'writable') break;
-      this.#lastProgress = performance.now();
+      this.#markProgress();
       this.#stream.send(bytes);
       while (this.#stream.writableNeedsDrain && this.#stream.writeStatus === 'writable' && !this.#failure)
         await this.#drained();
@@ -79,6 +87,11 @@ class Flow {
   }
 
   #drainWake: (() => void) | undefined;
+
+  #markProgress(): void {
+    this.#lastProgress = performance.now();
+    this.#unmarked = 0;
+  }
 
   #drained(): Promise<void> {
     return new Promise((resolve) => {
@@ -113,7 +126,8 @@ class Flow {
 
   readonly #onMessage = (event: StreamMessageEvent): void => {
     this.#buffer.append(event.data);
-    this.#lastProgress = performance.now();
+    this.#unmarked += event.data.byteLength;
+    if (this.#unmarked >= progressBytes) this.#markProgress();
     if (this.#buffer.byteLength > this.#options.bufferMax) {
       const length = this.#buffer.byteLength;
       this.#buffer.consume(length);
@@ -134,7 +148,7 @@ class Flow {
   };
 
   readonly #onDrain = (): void => {
-    this.#lastProgress = performance.now();
+    this.#markProgress();
     this.#drainWake?.();
   };
 
@@ -153,7 +167,7 @@ class Flow {
   };
 
   readonly #checkProgress = (): void => {
-    const silentMs = performance.now() - this.#lastProgress;
+    const silentMs = this.silentMs();
     const owed = this.#stream.writableNeedsDrain || (this.#options.expecting?.() ?? true);
     if (owed && silentMs > this.#options.stallMs)
       this.#fail(
@@ -168,6 +182,7 @@ export function duplexOf(stream: Stream, options: DuplexOptions): StreamDuplex {
   return {
     source: flow.read(),
     sink: (source) => flow.write(source),
+    silentMs: () => flow.silentMs(),
     failure: () => flow.failure(),
   };
 }

@@ -3,7 +3,13 @@
  * a few run at a time; what waits is bounded in all and per sender, and what does not fit is ignored (its author
  * sends it again).
  */
-import { type GossipSub, type GossipsubOpts, type Message, StrictSign, TopicValidatorResult } from '@libp2p/gossipsub';
+import {
+  type GossipSub,
+  type GossipsubOpts,
+  type Message,
+  StrictSign,
+  TopicValidatorResult,
+} from '@libp2p/gossipsub';
 import { createPeerScoreParams, createTopicScoreParams } from '@libp2p/gossipsub/score';
 import type { PeerId as Libp2pPeerId } from '@libp2p/interface';
 import { type PeerId, second } from '@murmuration/base';
@@ -18,6 +24,7 @@ import {
 } from './defaults.ts';
 import { NetworkError } from './errors.ts';
 import type { NetworkComponents, Verdict } from './index.ts';
+import { plainBytes } from './plain-bytes.ts';
 
 /** The one topic of a run. */
 export const topicOf = (runId: string): string => `${topicPrefix}${runId}`;
@@ -109,7 +116,7 @@ export class RunGossip {
     if (message.data.length > gossipBytesMax || message.type !== 'signed') return TopicValidatorResult.Reject;
     if (!(await this.#enter(sender.toString()))) return TopicValidatorResult.Ignore;
     try {
-      return results[await this.#onMessage(message.from.toString() as PeerId, message.data)];
+      return results[await this.#onMessage(message.from.toString() as PeerId, plainBytes(message.data))];
     } catch {
       return TopicValidatorResult.Ignore;
     } finally {

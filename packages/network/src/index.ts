@@ -8,6 +8,11 @@
  * await network.publish(bytes);
  */
 import type { Cid, PeerId } from '@murmuration/base';
+import type { NetworkLimits } from './defaults.ts';
+
+export { defaultLimits, gossipBytesMax, type NetworkLimits } from './defaults.ts';
+export { NetworkError, type NetworkErrorCode } from './errors.ts';
+export { createNetwork } from './network.ts';
 
 export type Verdict = 'accept' | 'ignore' | 'reject';
 
@@ -29,6 +34,8 @@ export interface NetworkInit {
   readonly dht?: 'server' | 'client';
   /** Multiaddrs learned in earlier lives. */
   readonly knownAddresses?: readonly string[];
+  /** Overrides of `defaultLimits`, one by one. */
+  readonly limits?: Partial<NetworkLimits>;
 }
 
 export interface NetworkComponents {

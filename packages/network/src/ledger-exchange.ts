@@ -14,6 +14,7 @@ import { NetworkError, reasonOf } from './errors.ts';
 import type { NetworkComponents } from './index.ts';
 import type { Node } from './node.ts';
 import { openStream } from './open-stream.ts';
+import { plainBytes } from './plain-bytes.ts';
 import { isOffence, type RequestProtocol } from './serve.ts';
 
 export interface Entry {
@@ -65,9 +66,12 @@ export function decodeEntries(answer: Uint8Array, from: number, countMax: number
   return entries.map((entry: unknown, index) => {
     const [height, bytes] = Array.isArray(entry) ? (entry as unknown[]) : [];
     if (height !== from + index || !(bytes instanceof Uint8Array))
-      throw new NetworkError(`ledger answer: expected height ${from + index} and bytes, got ${String(height)}`, {
-        code: 'bad-message',
-      });
+      throw new NetworkError(
+        `ledger answer: expected height ${from + index} and bytes, got ${String(height)}`,
+        {
+          code: 'bad-message',
+        },
+      );
     return { height, bytes };
   });
 }
@@ -86,7 +90,8 @@ export function createLedgerProtocol(
     let length = 0;
     for (const { height, bytes } of ledger.entries(range.from, countMax, bytesMax)) {
       length += bytes.length;
-      if (collected.length >= countMax || length > bytesMax || height !== range.from + collected.length) break;
+      if (collected.length >= countMax || length > bytesMax || height !== range.from + collected.length)
+        break;
       collected.push([height, bytes]);
     }
     return collected;
@@ -114,7 +119,11 @@ export interface FetchEntriesInit {
 /** One request to one peer. `NetworkError` `unavailable` | `bad-message` | `timeout` | `aborted`. */
 export async function fetchEntries(
   init: FetchEntriesInit,
-  { node, conduct, limits }: { readonly node: Node; readonly conduct: Conduct; readonly limits: NetworkLimits },
+  {
+    node,
+    conduct,
+    limits,
+  }: { readonly node: Node; readonly conduct: Conduct; readonly limits: NetworkLimits },
 ): Promise<Entry[]> {
   const countMax = Math.min(init.countMax, limits.entriesMax);
   const answerMax = limits.entriesBytesMax + overheadBytesMax;
@@ -131,8 +140,11 @@ export async function fetchEntries(
       duplex,
       (bytes) => decode(bytes, { maxDataLength: answerMax, maxLengthLength: framingBytesMax }),
       async (answers: AsyncIterable<Uint8ArrayList>) => {
-        for await (const answer of answers) return decodeEntries(answer.subarray(), init.from, countMax);
-        throw new NetworkError('the stream ended without an answer', { code: 'unavailable', peer: init.peer });
+        for await (const answer of answers) return decodeEntries(plainBytes(answer), init.from, countMax);
+        throw new NetworkError('the stream ended without an answer', {
+          code: 'unavailable',
+          peer: init.peer,
+        });
       },
     );
   } catch (error) {

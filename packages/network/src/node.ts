@@ -15,6 +15,8 @@ import { createLibp2p } from 'libp2p';
 import {
   dhtProtocol,
   type NetworkLimits,
+  pingIntervalMs,
+  pingTimeoutMs,
   streamBufferBytes,
   streamsPerConnectionMax,
   streamWindowBytes,
@@ -58,6 +60,16 @@ export function parseAddress(text: string): Multiaddr {
   }
 }
 
+/** Whether a text is a multiaddr. */
+export function isAddress(text: string): boolean {
+  try {
+    multiaddr(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** A DNS label of at most 63 characters that only peers of one run share. */
 const serviceTagOf = (runId: Cid): string => `_murmur-${runId.slice(-24)}._udp.local`;
 
@@ -90,7 +102,11 @@ async function createNode(init: NodeInit): Promise<Node> {
     nodeInfo: { name: 'murmuration', version: '0.1.0', userAgent: 'murmuration/0.1.0' },
     addresses: { listen: init.listen.map((address) => parseAddress(address).toString()) },
     transports: [
-      tcp({ dialOpts: { noDelay: true }, listenOpts: { noDelay: true }, maxConnections: limits.connectionsMax * 2 }),
+      tcp({
+        dialOpts: { noDelay: true },
+        listenOpts: { noDelay: true },
+        maxConnections: limits.connectionsMax * 2,
+      }),
     ],
     connectionEncrypters: [noise()],
     streamMuxers: [
@@ -116,6 +132,10 @@ async function createNode(init: NodeInit): Promise<Node> {
       dialTimeout: limits.dialTimeoutMs,
       addressDialTimeout: limits.dialTimeoutMs,
     },
+    connectionMonitor: {
+      pingInterval: pingIntervalMs,
+      pingTimeout: { minTimeout: pingTimeoutMs, maxTimeout: pingTimeoutMs },
+    },
     connectionGater: { denyDialMultiaddr: () => false, ...init.gater },
     ...(init.mdns ? { peerDiscovery: [createMdns] } : {}),
     services: createServices(init),
@@ -134,7 +154,7 @@ export async function startNode(init: NodeInit): Promise<Node> {
     await node.start();
     return node;
   } catch (cause) {
-    await node.stop().catch(() => undefined);
+    await Promise.resolve(node.stop()).catch(() => undefined);
     throw listenError(init.listen, cause);
   }
 }
@@ -148,5 +168,9 @@ function listenError(listen: readonly string[], cause: unknown): NetworkError {
       { code: 'port-in-use', address },
       { cause },
     );
-  return new NetworkError(`cannot listen on ${address}: ${reason}`, { code: 'bad-address', address }, { cause });
+  return new NetworkError(
+    `cannot listen on ${address}: ${reason}`,
+    { code: 'bad-address', address },
+    { cause },
+  );
 }

@@ -15,6 +15,7 @@ import {
   matchesCid,
   parseManifest,
 } from '@murmuration/base';
+import { slowPieceMs } from './defaults.ts';
 import { NetworkError } from './errors.ts';
 
 export interface Piece {
@@ -38,15 +39,19 @@ export class Pieces {
   readonly #bytesMax: number;
   readonly #missing = new Map<Cid, State>();
   readonly #hedgeMs: number;
+  readonly #isSilent: (source: string) => boolean;
   #blob: Uint8Array = new Uint8Array();
   #fatal: NetworkError | undefined;
-  #lastPutMs: number = performance.now();
   #waiters: (() => void)[] = [];
 
-  /** A piece that one source holds for `hedgeMs` without delivering may be asked from a second one. */
-  constructor(cid: Cid, bytesMax: number, hedgeMs: number) {
+  /**
+   * A piece may be asked from a second source when the first one is silent, as `isSilent` tells, or takes very long.
+   * `hedgeMs` is how often somebody who waits for a change looks whether that is so.
+   */
+  constructor(cid: Cid, bytesMax: number, hedgeMs: number, isSilent: (source: string) => boolean) {
     this.#bytesMax = bytesMax;
     this.#hedgeMs = hedgeMs;
+    this.#isSilent = isSilent;
     this.#add({ cid, offsets: hasManifest(cid) ? [] : [0], length: undefined });
   }
 
@@ -73,11 +78,6 @@ export class Pieces {
     return this.#missing.size;
   }
 
-  /** Whether nothing came for so long that more sources should be asked. */
-  get slow(): boolean {
-    return performance.now() - this.#lastPutMs >= this.#hedgeMs;
-  }
-
   /** The next piece to ask a source for: pending ones first, then one that another source is slow with. */
   take(source: string): Piece | undefined {
     const now = performance.now();
@@ -85,9 +85,15 @@ export class Pieces {
     for (const state of this.#missing.values()) {
       if (state.refusedBy.has(source) || state.holders.has(source)) continue;
       if (state.holders.size === 0) return hand(state, source, now);
-      if (state.holders.size === 1 && now - state.takenAtMs >= this.#hedgeMs) slow ??= state;
+      if (!slow && state.holders.size === 1 && this.#isSlow(state, now)) slow = state;
     }
     return slow && hand(slow, source, now);
+  }
+
+  #isSlow(state: State, now: number): boolean {
+    if (now - state.takenAtMs > slowPieceMs) return true;
+    for (const holder of state.holders) if (this.#isSilent(holder)) return true;
+    return false;
   }
 
   /** Whether a source could still contribute, now or when another one fails. */
@@ -115,7 +121,6 @@ export class Pieces {
         length: bytes.length,
       });
     this.#missing.delete(piece.cid);
-    this.#lastPutMs = performance.now();
     if (piece.length !== undefined) for (const offset of piece.offsets) this.#blob.set(bytes, offset);
     else if (hasManifest(piece.cid)) this.#expand(piece.cid, bytes);
     else if (bytes.length > this.#bytesMax) this.#fatal = tooLong(bytes.length, this.#bytesMax);

@@ -7,6 +7,7 @@ import type { Conduct } from './conduct.ts';
 import { framingBytesMax, type NetworkLimits, servedIdleMs } from './defaults.ts';
 import { type Bytes, duplexOf } from './duplex.ts';
 import { NetworkError } from './errors.ts';
+import { plainBytes } from './plain-bytes.ts';
 
 export interface ServeComponents {
   readonly conduct: Conduct;
@@ -24,7 +25,11 @@ export interface RequestProtocol {
 }
 
 /** Errors of it-length-prefixed that an honest peer never causes. */
-const brokenFraming = new Set(['InvalidMessageLengthError', 'InvalidDataLengthError', 'InvalidDataLengthLengthError']);
+const brokenFraming = new Set([
+  'InvalidMessageLengthError',
+  'InvalidDataLengthError',
+  'InvalidDataLengthLengthError',
+]);
 
 /** Whether an error shows bytes that no honest peer sends. */
 export const isOffence = (error: unknown): boolean =>
@@ -71,7 +76,8 @@ async function answer(
 ): Promise<void> {
   const duplex = duplexOf(stream, { bufferMax: protocol.backlogBytesMax, stallMs: servedIdleMs, signal });
   const respond = async function* (requests: AsyncIterable<Uint8ArrayList>): AsyncGenerator<Uint8ArrayList> {
-    for await (const request of requests) yield encode.single(await protocol.respond(peer, request.subarray()));
+    for await (const request of requests)
+      yield encode.single(await protocol.respond(peer, plainBytes(request)));
   };
   await pipe(
     duplex.source,

@@ -35,3 +35,6 @@ export const gptBounds = {
 
 /** Shape inference follows the elements of integer tensors up to this length: shapes, axes, indices. */
 export const inferenceElementsMax = 64;
+
+/** Symbols in one symbolic dimension; a product of more is unknown, so that a graph cannot grow names without end. */
+export const symbolsMax = 8;

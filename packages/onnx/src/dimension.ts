@@ -2,6 +2,7 @@
  * Arithmetic of symbolic dimensions. A dimension is a monomial: a number times symbols, written `12*batch*context`
  * with the symbols sorted, so that equal sizes are equal texts. Whatever is no monomial is `?`.
  */
+import { symbolsMax } from './defaults.ts';
 import { OnnxError } from './errors.ts';
 import type { Dimension } from './model.ts';
 
@@ -31,9 +32,12 @@ export function multiplyDimensions(dimensions: readonly Dimension[]): Dimension 
   for (const dimension of dimensions) {
     const parsed = parse(dimension);
     if (!parsed) return unknown;
+    if (product.symbols.length > symbolsMax) return unknown;
     product = { factor: product.factor * parsed.factor, symbols: [...product.symbols, ...parsed.symbols] };
   }
-  return format(product);
+  return product.symbols.length > symbolsMax || !Number.isSafeInteger(product.factor)
+    ? unknown
+    : format(product);
 }
 
 /** a / b if that is a monomial again, else `?`. */

@@ -4,7 +4,8 @@
  *
  * Activations are kept as [batch·context, width], so that every weight meets them in one Gemm with its bias, and so
  * that a weight's gradient is one Gemm too; only attention needs [batch, heads, context, width/heads]. Keys have no
- * bias: it would add the same number to all scores of a query, which softmax cancels.
+ * bias: it would add the same number to all scores of a query, which softmax cancels. The scores' division by
+ * √(width/heads) is part of the queries' Gemm, where it costs nothing.
  */
 import { gptBounds, initialDeviation } from './defaults.ts';
 import { OnnxError } from './errors.ts';
@@ -69,10 +70,18 @@ class GptBuilder {
     );
   }
 
-  linear(name: string, x: string, from: number, to: number, deviation: number, biased = true): string {
+  /** scale·(x·weight + bias). */
+  linear(
+    name: string,
+    x: string,
+    [from, to]: readonly [number, number],
+    deviation: number,
+    { biased = true, scale = 1 }: { biased?: boolean; scale?: number } = {},
+  ): string {
     const weight = this.parameter(`${name}.weight`, [from, to], uniform(deviation));
     const bias = biased ? [this.parameter(`${name}.bias`, [to], constant(0))] : [];
-    return this.graph.node('Gemm', [x, weight, ...bias], {}, name);
+    const attributes = scale === 1 ? {} : { alpha: float(scale), beta: float(scale) };
+    return this.graph.node('Gemm', [x, weight, ...bias], attributes, name);
   }
 
   /** [batch·context, width] → [batch, heads, …] in the order of `permutation`. */
@@ -84,13 +93,13 @@ class GptBuilder {
   attention(name: string, x: string): string {
     const { graph } = this;
     const { width, heads, layers } = this.config;
-    const query = this.linear(`${name}.query`, x, width, width, initialDeviation);
-    const key = this.linear(`${name}.key`, x, width, width, initialDeviation, false);
-    const value = this.linear(`${name}.value`, x, width, width, initialDeviation);
-    const scaled = graph.node('Mul', [query, graph.float32(1 / Math.sqrt(width / heads))]);
+    const scale = 1 / Math.sqrt(width / heads);
+    const query = this.linear(`${name}.query`, x, [width, width], initialDeviation, { scale });
+    const key = this.linear(`${name}.key`, x, [width, width], initialDeviation, { biased: false });
+    const value = this.linear(`${name}.value`, x, [width, width], initialDeviation);
     const scores = graph.node(
       'MatMul',
-      [this.heads(scaled, [0, 2, 1, 3]), this.heads(key, [0, 2, 3, 1])],
+      [this.heads(query, [0, 2, 1, 3]), this.heads(key, [0, 2, 3, 1])],
       {},
       `${name}.scores`,
     );
@@ -99,18 +108,17 @@ class GptBuilder {
     const mixed = graph.node('MatMul', [weights, this.heads(value, [0, 2, 1, 3])]);
     const together = graph.node('Transpose', [mixed], { perm: ints([0, 2, 1, 3]) });
     const flat = graph.node('Reshape', [together, graph.int64s([-1, width])]);
-    return this.linear(`${name}.output`, flat, width, width, initialDeviation / Math.sqrt(2 * layers));
+    return this.linear(`${name}.output`, flat, [width, width], initialDeviation / Math.sqrt(2 * layers));
   }
 
   mlp(name: string, x: string): string {
     const { width, layers } = this.config;
-    const wide = this.linear(`${name}.expand`, x, width, 4 * width, initialDeviation);
+    const wide = this.linear(`${name}.expand`, x, [width, 4 * width], initialDeviation);
     const active = this.graph.node('Gelu', [wide]);
     return this.linear(
       `${name}.contract`,
       active,
-      4 * width,
-      width,
+      [4 * width, width],
       initialDeviation / Math.sqrt(2 * layers),
     );
   }
@@ -156,7 +164,9 @@ class GptBuilder {
       const processed = this.mlp(`${name}.mlp`, this.norm(`${name}.mlp.norm`, stream));
       stream = graph.node('Add', [stream, processed]);
     }
-    const scores = this.linear('head', this.norm('norm', stream), width, vocabulary, initialDeviation, false);
+    const scores = this.linear('head', this.norm('norm', stream), [width, vocabulary], initialDeviation, {
+      biased: false,
+    });
 
     const logitsShape = graph.node('Concat', ['batch', 'context', graph.int64s([vocabulary])], {
       axis: int(0),

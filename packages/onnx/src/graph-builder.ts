@@ -26,6 +26,8 @@ export interface GraphBuilder {
   int64(value: number): string;
   /** A constant number without dimensions. */
   float32(value: number): string;
+  /** The same in double precision. */
+  float64(value: number): string;
   /** Adds a node with one output, named `output` or after the operator, and gives the output's name. */
   node(operator: string, inputs: readonly string[], attributes?: Attributes, output?: string): string;
   /** Adds a node with several outputs. */
@@ -40,7 +42,7 @@ export interface GraphBuilder {
 }
 
 /** Operators of onnxruntime's own domain that builders may add by name. */
-const microsoftOperators: ReadonlySet<string> = new Set(['FusedMatMul', 'BiasGelu', 'FastGelu', 'QuickGelu']);
+const microsoftOperators: ReadonlySet<string> = new Set(['FusedMatMul']);
 
 /**
  * Starts an empty graph, or goes on from an existing model.
@@ -94,6 +96,13 @@ export function createGraphBuilder(name: string, from?: Model): GraphBuilder {
     int64s: (values) => constant(`int64[${values}]`, (key) => int64Tensor(key, values)),
     int64: (value) => constant(`int64(${value})`, (key) => int64Tensor(key, [value], [])),
     float32: (value) => constant(`float32(${value})`, (key) => float32Tensor(key, [value], [])),
+    float64: (value) =>
+      constant(`float64(${value})`, (key) => ({
+        name: key,
+        type: 'float64',
+        shape: [],
+        data: Float64Array.of(value),
+      })),
     node: (operator, nodeInputs, attributes = {}, output = operator) =>
       builder.nodes(operator, nodeInputs, [output], attributes)[0] as string,
     nodes(operator, nodeInputs, stems, attributes = {}) {

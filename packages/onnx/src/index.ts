@@ -12,6 +12,7 @@
  * const vector = initializeParameters(parametersOf(model), 'seed');
  * const file = writeModel(embedParameters(model, vector));
  */
+export { checkModel } from './check-model.ts';
 export { OnnxError } from './errors.ts';
 export { gpt } from './gpt.ts';
 export * from './graph-builder.ts';

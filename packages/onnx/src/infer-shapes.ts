@@ -1,6 +1,6 @@
-import { inferenceElementsMax } from './defaults.ts';
+import { inferenceElementsMax, rankMax } from './defaults.ts';
 import { OnnxError } from './errors.ts';
-import type { Dimension, ElementType, Model, Node, Tensor } from './model.ts';
+import { type Dimension, type ElementType, type Model, microsoft, type Node, type Tensor } from './model.ts';
 import { arithmeticRules } from './shape-rules/arithmetic.ts';
 import { layoutRules } from './shape-rules/layout.ts';
 import { shapeValueRules } from './shape-rules/shape-values.ts';
@@ -38,6 +38,18 @@ function knownTensor(tensor: Tensor): KnownValue {
   };
 }
 
+/** Refuses absurd ranks, forgets long lists: a hostile graph could double both with every node. */
+function bounded(value: KnownValue, node: Node): KnownValue {
+  if (value.shape && value.shape.length > rankMax)
+    throw new OnnxError(
+      `node ${JSON.stringify(node.name)} (${node.operator}): expected at most ${rankMax} dimensions, got ${value.shape.length}`,
+      { code: 'invalid-model', node: node.name },
+    );
+  return value.elements && value.elements.length > inferenceElementsMax
+    ? { type: value.type, shape: value.shape }
+    : value;
+}
+
 function inferNode(node: Node, known: ReadonlyMap<string, KnownValue>): readonly KnownValue[] {
   const constant = node.operator === 'Constant' ? node.attributes.value : undefined;
   if (constant?.kind === 'tensor') return [knownTensor(constant.value)];
@@ -49,7 +61,8 @@ function inferNode(node: Node, known: ReadonlyMap<string, KnownValue>): readonly
       code: 'invalid-model',
       input: missing,
     });
-  const rule = rules[node.operator];
+  const ours = node.domain === '' || node.domain === microsoft;
+  const rule = ours && Object.hasOwn(rules, node.operator) ? rules[node.operator] : undefined;
   return rule
     ? rule({ node, inputs, where })
     : node.outputs.map(() => ({ type: inputs[0]?.type ?? 'float32' }));
@@ -67,7 +80,7 @@ export function inferShapes(model: Model): ReadonlyMap<string, KnownValue> {
   for (const node of model.graph.nodes)
     inferNode(node, known).forEach((value, index) => {
       const output = node.outputs[index];
-      if (output) known.set(output, value);
+      if (output) known.set(output, bounded(value, node));
     });
   return known;
 }

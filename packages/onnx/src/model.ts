@@ -92,10 +92,14 @@ export interface Model {
 export const microsoft = 'com.microsoft';
 
 export const int = (value: number): Attribute => ({ kind: 'int', value });
-export const float = (value: number): Attribute => ({ kind: 'float', value });
+/** A float attribute; the format holds float32. */
+export const float = (value: number): Attribute => ({ kind: 'float', value: Math.fround(value) });
 export const text = (value: string): Attribute => ({ kind: 'text', value });
 export const ints = (value: readonly number[]): Attribute => ({ kind: 'ints', value });
-export const floats = (value: readonly number[]): Attribute => ({ kind: 'floats', value });
+export const floats = (value: readonly number[]): Attribute => ({
+  kind: 'floats',
+  value: value.map(Math.fround),
+});
 export const tensorAttribute = (value: Tensor): Attribute => ({ kind: 'tensor', value });
 
 /** A node's integer attribute, or the operator's default. */

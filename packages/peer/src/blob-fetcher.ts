@@ -5,7 +5,7 @@
  */
 import type { Cid } from '@murmuration/base';
 import type { Engine } from '@murmuration/engine';
-import type { Network } from '@murmuration/network';
+import { type Network, NetworkError } from '@murmuration/network';
 import type { Effect, ReplicaEvent } from '@murmuration/protocol';
 import type { Store } from '@murmuration/store';
 import { fetchesMax, fetchGiveUpMs, fetchRetryMaxMs, fetchRetryMs } from './defaults.ts';
@@ -94,8 +94,9 @@ export class BlobFetcher {
       try {
         return await network.fetchBlob(fetch.blob, { bytesMax: fetch.bytes, from: fetch.from, signal });
       } catch (error) {
-        const tooLong = (error as { code?: string }).code === 'too-long';
-        if (signal.aborted || tooLong || performance.now() - started > fetchGiveUpMs) return undefined;
+        if (signal.aborted) return undefined;
+        if (!(error instanceof NetworkError)) throw error;
+        if (error.code === 'too-long' || performance.now() - started > fetchGiveUpMs) return undefined;
         await pause(delayMs, signal);
       }
     }

@@ -1,6 +1,6 @@
 /** What a peer that is behind pulls from others: ledger entries, and the state of a snapshot height. */
 import type { Engine } from '@murmuration/engine';
-import type { Network } from '@murmuration/network';
+import { type Network, NetworkError } from '@murmuration/network';
 import type { Effect, ReplicaEvent } from '@murmuration/protocol';
 import type { Store } from '@murmuration/store';
 import { fetchRetryMaxMs, fetchRetryMs, syncEntriesMax } from './defaults.ts';
@@ -11,7 +11,7 @@ type Install = Extract<Effect, { kind: 'install' }>;
 
 interface CatchUpComponents {
   readonly network: Pick<Network, 'fetchEntries' | 'fetchBlob'>;
-  readonly store: Pick<Store, 'hasBlob' | 'putBlob' | 'blobPath'>;
+  readonly store: Pick<Store, 'putBlob' | 'blobPath'>;
   readonly engine: Pick<Engine, 'install'>;
   readonly signal: AbortSignal;
   post(event: ReplicaEvent): void;
@@ -46,25 +46,29 @@ export class CatchUp {
     }
   }
 
-  /** Downloads the state (tried again until somebody serves it) and makes it the engine's. */
-  async install({ block, height, tensors, from }: Install, stateBytes: number): Promise<void> {
-    const { network, store, engine, signal, post } = this.#components;
-    for (
-      let delayMs = fetchRetryMs;
-      !store.hasBlob(tensors);
-      delayMs = Math.min(2 * delayMs, fetchRetryMaxMs)
-    ) {
+  /** Downloads the state, trying until somebody serves it, and makes it the engine's; `false` when aborted before. */
+  async install(
+    { block, height, tensors, from }: Install,
+    stateBytes: number,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const { network, store, engine, post } = this.#components;
+    let path = store.blobPath(tensors);
+    for (let delayMs = fetchRetryMs; !path; delayMs = Math.min(2 * delayMs, fetchRetryMaxMs)) {
       try {
         await store.putBlob(
           tensors,
           await network.fetchBlob(tensors, { bytesMax: stateBytes, from, signal }),
         );
+        path = store.blobPath(tensors);
       } catch (error) {
-        if (signal.aborted) throw error;
-        await pause(delayMs, signal);
+        if (signal.aborted) return false;
+        if (!(error instanceof NetworkError)) throw error;
+        await pause(delayMs, signal).catch(() => undefined);
       }
     }
-    await engine.install({ path: store.blobPath(tensors), block, height, tensors });
+    await engine.install({ path, block, height, tensors });
     post({ kind: 'installed', block, height });
+    return true;
   }
 }

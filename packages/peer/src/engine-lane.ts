@@ -3,7 +3,7 @@
  * one after the other. Training is not in the lane; the engine itself serves the lane's calls between two steps.
  */
 import type { Cid } from '@murmuration/base';
-import type { Network } from '@murmuration/network';
+import { type Network, NetworkError } from '@murmuration/network';
 import type { AggregationInput } from '@murmuration/protocol';
 import type { Store } from '@murmuration/store';
 import { fetchRetryMaxMs, fetchRetryMs } from './defaults.ts';
@@ -48,7 +48,7 @@ export async function loadDeltas(
         blobs.set(blob, bytes);
         return;
       } catch (error) {
-        if (signal.aborted) throw error;
+        if (signal.aborted || !(error instanceof NetworkError)) throw error;
         await pause(delayMs, signal);
       }
     }

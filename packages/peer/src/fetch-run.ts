@@ -1,5 +1,5 @@
 import { type Cid, decodeRunConfig, matchesCid, type RunConfig } from '@murmuration/base';
-import type { Network } from '@murmuration/network';
+import { type Network, NetworkError } from '@murmuration/network';
 import type { Store } from '@murmuration/store';
 import { fetchRetryMaxMs, fetchRetryMs, graphBytesMax, runConfigBytesMax } from './defaults.ts';
 import { PeerError } from './errors.ts';
@@ -42,7 +42,7 @@ async function haveBlob(
       await store.putBlob(cid, bytes);
       return bytes;
     } catch (error) {
-      if (signal.aborted || (error as { code?: string }).code === 'too-long') throw error;
+      if (signal.aborted || !(error instanceof NetworkError) || error.code === 'too-long') throw error;
       await pause(delayMs, signal);
     }
   }

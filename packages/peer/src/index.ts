@@ -95,7 +95,6 @@ export type PeerEvent =
       readonly computed: string;
     }
   | { readonly kind: 'engine-restarted'; readonly reason: string }
-  | { readonly kind: 'refused'; readonly peer: PeerId; readonly reason: string }
   | { readonly kind: 'ended'; readonly round: number; readonly stateRoot: string };
 
 export interface Peer {

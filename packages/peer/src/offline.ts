@@ -1,6 +1,6 @@
 import { type Cid, decodeRunConfig, type RunConfig } from '@murmuration/base';
 import { createEngine, type Engine } from '@murmuration/engine';
-import { genesisId } from '@murmuration/protocol';
+import { genesisBlockId } from '@murmuration/protocol';
 import { openStore, type Store } from '@murmuration/store';
 import { defaults } from './defaults.ts';
 import { PeerError } from './errors.ts';
@@ -48,7 +48,7 @@ export async function openOffline(options: {
       threads: options.threads ?? 1,
       niceness: defaults.niceness,
     });
-    const genesis = genesisId(run);
+    const genesis = genesisBlockId(runId);
     await engine.open(genesis);
     return {
       run,

@@ -8,6 +8,7 @@ import {
   engineSteadyMs,
   lingerMs,
   saveAddressesEveryMs,
+  saveStatusEveryMs,
   statusEveryMs,
 } from './defaults.ts';
 import { PeerError } from './errors.ts';

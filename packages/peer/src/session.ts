@@ -22,7 +22,7 @@ import {
   createReplica,
   type Effect,
   type Execution,
-  genesisId,
+  genesisBlockId,
   type Replica,
   type ReplicaEvent,
   type ReplicaView,
@@ -80,6 +80,7 @@ export class Session {
   readonly #snapshots = new Map<Cid, Promise<Snapshot>>();
   /** Own deltas that blocks of this session include. */
   readonly #included = new Set<Cid>();
+  #installing: AbortController | undefined;
   #pumping = false;
   #failed = false;
   #progress: TrainProgress | undefined;
@@ -106,7 +107,7 @@ export class Session {
       onExit: fail,
     });
     try {
-      const state = await engine.open(genesisId(run));
+      const state = await engine.open(genesisBlockId(runId));
       if (early) throw early;
       session = new Session(init, components, engine, state);
       await session.#start(state);
@@ -204,7 +205,15 @@ export class Session {
       ledger.push(...entries);
       height += entries.length;
     }
-    this.#post({ event: { kind: 'start', records: store.records(), ledger, applied: state.head } });
+    this.#post({
+      event: {
+        kind: 'start',
+        records: store.records(),
+        ledger,
+        applied: state.head,
+        undoable: state.undoable,
+      },
+    });
     for (const peer of network.connected()) this.peerChanged(peer, 'connected');
     if (this.#init.invitation) this.#post({ event: { kind: 'invited', invitation: this.#init.invitation } });
     this.#lane.enqueue(async () => {
@@ -279,7 +288,7 @@ export class Session {
         this.#snapshots.delete(effect.block);
         return this.#lane.enqueue(() => this.#engine.undo(effect.block));
       case 'settle':
-        return this.#settle(effect.block, effect.entry);
+        return this.#settle(effect);
       case 'expire':
         this.#components.onEvent({ kind: 'expired' });
         return this.#lane.enqueue(() => this.#engine.expire());
@@ -287,12 +296,7 @@ export class Session {
         void this.#catchUp.sync(effect);
         return;
       case 'install':
-        this.#lane.enqueue(async () => {
-          const bytes = 4 * this.#init.run.initial.parameters;
-          await this.#catchUp.install(effect, bytes);
-          this.#components.onEvent({ kind: 'installed', round: effect.height, bytes });
-        });
-        return;
+        return this.#install(effect);
       case 'report':
         return this.#report(effect.report);
     }
@@ -340,14 +344,28 @@ export class Session {
     });
   }
 
-  #settle(block: Block, entry: { readonly height: number; readonly bytes: Uint8Array }): void {
+  #settle({ block, entry, applied }: Extract<Effect, { kind: 'settle' }>): void {
     const { store } = this.#components;
     store.putEntry(entry);
+    if (!applied) return;
     this.#lane.enqueue(async () => {
       await this.#engine.settle(block.id);
       const snapshot = await this.#snapshots.get(block.id);
       this.#snapshots.delete(block.id);
       if (snapshot) await store.adoptSnapshot(snapshot);
+    });
+  }
+
+  /** A later wish replaces one that nobody could fulfil. */
+  #install(effect: Extract<Effect, { kind: 'install' }>): void {
+    this.#installing?.abort();
+    const installing = new AbortController();
+    this.#installing = installing;
+    const signal = AbortSignal.any([installing.signal, this.#abort.signal]);
+    this.#lane.enqueue(async () => {
+      const bytes = 4 * this.#init.run.initial.parameters;
+      const done = await this.#catchUp.install(effect, bytes, signal);
+      if (done) this.#components.onEvent({ kind: 'installed', round: effect.height, bytes });
     });
   }
 

@@ -8,6 +8,19 @@
  */
 import type { Cid, PeerId, RunConfig } from '@murmuration/base';
 
+export { ProtocolError } from './errors.ts';
+export { genesisBlockId } from './header.ts';
+export {
+  checkInvitation,
+  createInvitation,
+  type Invitation,
+  type InvitationTerms,
+  parseInvitation,
+  signInvitation,
+} from './invitation.ts';
+export { type LedgerRound, readLedgerEntry } from './read-entry.ts';
+export { createReplica } from './replica.ts';
+
 /** CID (dag-cbor) of a block header. */
 export type BlockId = Cid;
 export type Role = 'member' | 'guest' | 'observer';
@@ -86,13 +99,15 @@ export interface LedgerEntry {
 }
 
 export type ReplicaEvent =
-  /** First event after creation. `records` are all that were persisted and not forgotten; `ledger` the settled entries
-   *  after the `installed` checkpoint (or from height 1); `applied` is what the engine's parameters stand at. */
+  /** First event after creation. `records` are all that were persisted and not forgotten; `ledger` all settled entries
+   *  from height 1; `applied` is what the engine's parameters stand at (absent: genesis), `undoable` the blocks that the
+   *  engine can take back, oldest first (the newest is `applied`). Throws `ProtocolError` when they do not fit. */
   | {
       readonly kind: 'start';
       readonly records: readonly DurableRecord[];
       readonly ledger: readonly LedgerEntry[];
       readonly applied: { readonly block: BlockId; readonly height: number } | undefined;
+      readonly undoable?: readonly { readonly block: BlockId; readonly height: number }[];
     }
   | { readonly kind: 'message'; readonly from: PeerId; readonly bytes: Uint8Array }
   | { readonly kind: 'timer'; readonly name: string }
@@ -149,13 +164,21 @@ export type Effect =
   | { readonly kind: 'apply'; readonly block: Block; readonly own: Cid | undefined }
   /** Take the newest applied block back. */
   | { readonly kind: 'undo'; readonly block: BlockId; readonly height: number }
-  /** The block is final: store the entry; what was kept to undo it can go. */
-  | { readonly kind: 'settle'; readonly block: Block; readonly entry: LedgerEntry }
+  /** The block is final: store the entry; what was kept to undo it can go. Every height is settled once per life, in
+   *  order (again after a restart, with the same entry, when the engine's checkpoint was older). `applied` is false when
+   *  the engine never stood at the block, because an `install` skips it: then only the entry is to be stored. */
+  | {
+      readonly kind: 'settle';
+      readonly block: Block;
+      readonly entry: LedgerEntry;
+      readonly applied: boolean;
+    }
   /** The own pending contribution will never enter a block; its work is still in the local parameters. */
   | { readonly kind: 'expire'; readonly contribution: Cid }
   /** Fetch ledger entries from `fromHeight` on, from one of these peers (best first): answered by `synced`. */
   | { readonly kind: 'sync'; readonly fromHeight: number; readonly from: readonly PeerId[] }
-  /** Fetch the state of this final block (its `tensors` blob) instead of replaying to it: answered by `installed`. */
+  /** Fetch the state of this final block (its `tensors` blob) instead of replaying to it: answered by `installed`.
+   *  Its height is divisible by `run.snapshotEvery`. Asked again, perhaps for a newer block, when it takes long. */
   | {
       readonly kind: 'install';
       readonly block: BlockId;

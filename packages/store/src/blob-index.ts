@@ -62,8 +62,9 @@ export function createBlobIndex(database: Database, directory: string): BlobInde
   };
 
   const drop = (file: IndexedFile): void => {
+    const isThere = database.row('SELECT id FROM blobs WHERE id = ?', file.id) !== undefined;
     database.run('DELETE FROM blobs WHERE id = ?', file.id);
-    if (!file.isSnapshot) blobBytes -= file.size;
+    if (isThere && !file.isSnapshot) blobBytes -= file.size;
   };
 
   return {

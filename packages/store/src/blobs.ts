@@ -32,7 +32,7 @@ export type Blobs = Pick<
   | 'openBlob'
   | 'blobBytes'
   | 'adoptSnapshot'
-  | 'snapshotPath'
+  | 'blobPath'
 >;
 
 export interface BlobsInit {
@@ -82,10 +82,9 @@ export function createBlobs(init: BlobsInit, database: Database): Blobs {
       return bytes && served(bytes);
     },
     adoptSnapshot: (snapshot) => adoptSnapshot(init, index, database, snapshot),
-    snapshotPath(tensors) {
-      const file = index.find(tensors);
-      const isKept = file?.isSnapshot && statSync(file.path, { throwIfNoEntry: false });
-      return isKept ? file.path : undefined;
+    blobPath(cid) {
+      const file = index.find(cid);
+      return file && statSync(file.path, { throwIfNoEntry: false }) ? file.path : undefined;
     },
   };
 }
@@ -122,6 +121,7 @@ async function putBlob(
     renameSync(staged, path);
     index.add(named, init.now());
   } catch (error) {
+    rmSync(path, { force: true });
     throw storeErrorOf(error, path);
   } finally {
     rmSync(staged, { force: true });
@@ -165,12 +165,12 @@ async function adoptSnapshot(
   if (isNear) await flushFile(path);
   try {
     const old = index.find(tensors);
-    if (old && old.path !== target) index.remove(old);
     renameSync(staged, target);
     database.atomically(() => {
-      if (old && old.path === target) index.drop(old);
+      if (old) index.drop(old);
       index.add(named, init.now(), height);
     });
+    if (old && !old.isSnapshot) rmSync(old.path, { force: true });
   } catch (error) {
     throw storeErrorOf(error, target);
   }

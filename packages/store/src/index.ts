@@ -113,8 +113,8 @@ export interface Store {
     readonly size: number;
     readonly chunks: readonly Uint8Array[];
   }): Promise<void>;
-  /** Where a snapshot's file lies, if kept. */
-  snapshotPath(tensors: Cid): string | undefined;
+  /** Where the file of a whole blob or snapshot lies, if kept: for a process that reads it there. */
+  blobPath(cid: Cid): string | undefined;
 
   /** Small facts: run settings, known addresses, invitation. */
   getSetting(key: string): Uint8Array | undefined;

@@ -26,6 +26,10 @@ export type Ledger = Pick<
 const equal = (a: Uint8Array, b: Uint8Array): boolean =>
   a.length === b.length && a.every((byte, index) => byte === b[index]);
 
+/** For LIMIT, where a negative number would mean all. */
+const rowsAtMost = (count: number): number =>
+  Math.max(0, Math.min(Math.floor(count), Number.MAX_SAFE_INTEGER));
+
 /** A fact about the folder itself, such as the run and the peer that it belongs to. */
 export function factOf(database: Database, name: 'run' | 'peer' | 'nextHeight'): string | number | undefined {
   return (database.row('SELECT value FROM facts WHERE name = ?', name)?.value ?? undefined) as
@@ -91,7 +95,7 @@ export function createLedger(database: Database, directory: string): Ledger {
       const found: StoredEntry[] = [];
       let bytesLeft = bytesMax;
       const sql = 'SELECT height, bytes FROM entries WHERE height >= ? ORDER BY height LIMIT ?';
-      database.each(sql, [fromHeight, Math.min(countMax, Number.MAX_SAFE_INTEGER)], (row) => {
+      database.each(sql, [fromHeight, rowsAtMost(countMax)], (row) => {
         const bytes = row.bytes as Uint8Array;
         const height = row.height as number;
         bytesLeft -= bytes.length;

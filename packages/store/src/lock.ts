@@ -11,6 +11,9 @@ export interface Lock {
 
 const busy = 5;
 
+/** Keeps held locks reachable: a connection that is collected as garbage would let its lock go. */
+const held = new Set<DatabaseSync>();
+
 /**
  * Takes the folder for this process. The lock is the operating system's own, through an empty SQLite file `lock` whose
  * write lock is held: it ends with the process, however that ends, and no process id is mistaken for another one's.
@@ -23,8 +26,14 @@ export function lockFolder(directory: string): Lock {
     database = new DatabaseSync(path);
     database.exec(`PRAGMA busy_timeout = ${lockTimeoutMs}; PRAGMA synchronous = OFF; BEGIN IMMEDIATE;
       PRAGMA user_version = ${process.pid}; COMMIT; BEGIN IMMEDIATE;`);
-    const held = database;
-    return { release: () => held.close() };
+    const connection = database;
+    held.add(connection);
+    return {
+      release() {
+        held.delete(connection);
+        connection.close();
+      },
+    };
   } catch (error) {
     const isBusy = (error as { errcode?: number }).errcode === busy;
     const pid = isBusy && database ? holderIn(database) : undefined;

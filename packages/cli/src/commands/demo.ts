@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
-import { CliError } from '../errors.ts';
 import { languages, training } from '../demo/defaults.ts';
 import { Demo } from '../demo/demo.ts';
 import { createDemoView } from '../demo/demo-view.ts';
 import { measure } from '../demo/measure.ts';
 import { describeResult, resultOf } from '../demo/result.ts';
+import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { stopOnSignals } from '../signals.ts';
 import { wholeNumber, withJson } from './options.ts';
@@ -18,7 +18,9 @@ interface DemoCommandOptions {
 
 export function addDemo(program: Command): void {
   withJson(program.command('demo'))
-    .description('four peers on this machine, each with text in its own language, teach one model; about five minutes')
+    .description(
+      'four peers on this machine, each with text in its own language, teach one model; about five minutes',
+    )
     .option('--steps <count>', 'inner steps of each peer', wholeNumber(20, 1_000_000), training.steps)
     .option('--solo <who>', 'train peers alone to compare with: one, all, none', 'one')
     .option('--directory <folder>', 'where text, stores and the model go', 'murmuration-demo')
@@ -35,7 +37,9 @@ function soloLanguages(solo: string): readonly string[] {
   if (solo === 'one') return languages.founders.slice(0, 1);
   if (solo === 'all') return [...languages.founders, languages.late];
   if (solo === 'none') return [];
-  throw new CliError(`--solo: expected one, all or none, got ${JSON.stringify(solo)}`, { code: 'bad-option' });
+  throw new CliError(`--solo: expected one, all or none, got ${JSON.stringify(solo)}`, {
+    code: 'bad-option',
+  });
 }
 
 async function runDemo(options: DemoCommandOptions): Promise<void> {
@@ -51,7 +55,12 @@ async function runDemo(options: DemoCommandOptions): Promise<void> {
   try {
     const run = await new Demo({ directory, steps, signal: abort.signal }, view).run();
     const all = [...languages.founders, languages.late];
-    const measured = await measure(run, { directory, solo, languages: all, onProgress: (text) => view.onProgress(text) });
+    const measured = await measure(run, {
+      directory,
+      solo,
+      languages: all,
+      onProgress: (text) => view.onProgress(text),
+    });
     const result = resultOf(run, measured);
     view.close();
     console.log(json ? JSON.stringify(result) : `\n${describeResult(result, solo)}`);

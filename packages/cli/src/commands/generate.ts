@@ -27,7 +27,14 @@ export function addGenerate(program: Command): void {
     });
 }
 
-async function generate({ model, store, prompt, bytes, temperature, seed }: GenerateOptions): Promise<string> {
+async function generate({
+  model,
+  store,
+  prompt,
+  bytes,
+  temperature,
+  seed,
+}: GenerateOptions): Promise<string> {
   if (model) return generateFromFile(model, prompt, { bytes, temperature, seed });
   const offline = await openOffline({ directory: store });
   try {

@@ -4,7 +4,9 @@ import { withJson, withStore } from './options.ts';
 
 export function addId(program: Command): void {
   withJson(withStore(program.command('id')))
-    .description("print this folder's peer id, making its key first if there is none (founders and guests need it)")
+    .description(
+      "print this folder's peer id, making its key first if there is none (founders and guests need it)",
+    )
     .action((options: { store: string; json: boolean }) => {
       const store = openStore({ directory: options.store });
       const { peer } = store.identity;

@@ -31,8 +31,16 @@ export function addInit(program: Command): void {
     .description('found a run: write its settings into a new folder and print its link')
     .option('--name <text>', 'what people call the run', 'common model')
     .option('--founder <peer id>', 'another founder (see `murmur id`); may be repeated', collect)
-    .option('--address <multiaddr>', 'where this peer will be reached, for the link; may be repeated', collect)
-    .option('--quorum <mode>', 'crash: members may fail (a majority decides); byzantine: some may lie', 'crash')
+    .option(
+      '--address <multiaddr>',
+      'where this peer will be reached, for the link; may be repeated',
+      collect,
+    )
+    .option(
+      '--quorum <mode>',
+      'crash: members may fail (a majority decides); byzantine: some may lie',
+      'crash',
+    )
     .option('--rounds <count>', 'the run ends after this many rounds', wholeNumber(1, 2 ** 31), 10_000)
     .option('--steps <count>', 'inner steps of a peer per round', wholeNumber(1, 100_000), 5)
     .option('--batch <count>', 'samples per inner step', wholeNumber(1, 65_536), 8)
@@ -57,19 +65,27 @@ The settings are the run's identity: to change one is to found another run.`,
 
 async function initRun(options: InitOptions): Promise<void> {
   if (options.quorum !== 'crash' && options.quorum !== 'byzantine')
-    throw new CliError(`--quorum: expected crash or byzantine, got ${JSON.stringify(options.quorum)}`, { code: 'bad-option' });
+    throw new CliError(`--quorum: expected crash or byzantine, got ${JSON.stringify(options.quorum)}`, {
+      code: 'bad-option',
+    });
   if (options.width % options.heads !== 0)
-    throw new CliError(`--heads: expected a divisor of the width ${options.width}, got ${options.heads}`, { code: 'bad-option' });
+    throw new CliError(`--heads: expected a divisor of the width ${options.width}, got ${options.heads}`, {
+      code: 'bad-option',
+    });
   for (const founder of options.founder ?? []) publicKeyOf(founder);
   const store = openStore({ directory: options.store });
   try {
     if (store.runId)
-      throw new CliError(`${options.store} belongs to run ${store.runId} already: choose another --store`, { code: 'store-exists' });
+      throw new CliError(`${options.store} belongs to run ${store.runId} already: choose another --store`, {
+        code: 'store-exists',
+      });
     const { width, layers, heads, context } = options;
     const { run, runId, settings, graph } = createRun({
       name: options.name,
       nonce: randomBytes(16).toString('hex'),
-      founders: [store.identity.peer, ...(options.founder ?? [])].map((founder) => founder as typeof store.identity.peer),
+      founders: [store.identity.peer, ...(options.founder ?? [])].map(
+        (founder) => founder as typeof store.identity.peer,
+      ),
       quorum: options.quorum,
       rounds: options.rounds,
       steps: options.steps,
@@ -88,13 +104,18 @@ async function initRun(options: InitOptions): Promise<void> {
     await store.putBlob(run.model.graph, graph);
     const peers = (options.address ?? []).map((address) => `${address}/p2p/${store.identity.peer}`);
     const link = formatRunLink({ runId, peers });
-    if (options.json) console.log(JSON.stringify({ runId, link, peer: store.identity.peer, parameters: run.initial.parameters }));
+    if (options.json)
+      console.log(
+        JSON.stringify({ runId, link, peer: store.identity.peer, parameters: run.initial.parameters }),
+      );
     else
       console.log(
         `run          ${options.name} (${run.initial.parameters.toLocaleString('en')} parameters, ${run.rounds} rounds)\n` +
           `id           ${runId}\nthis peer    ${store.identity.peer}\nlink         ${link}\n\n` +
           `Next: murmur start --store ${options.store} --data <folder of text>` +
-          (peers.length === 0 ? '\n(`murmur start` prints the addresses that belong into the link as ?peer=…)' : ''),
+          (peers.length === 0
+            ? '\n(`murmur start` prints the addresses that belong into the link as ?peer=…)'
+            : ''),
       );
   } finally {
     store.close();

@@ -6,7 +6,9 @@ import { type PeerOptions, withPeerOptions } from './options.ts';
 export function addJoin(program: Command): void {
   withPeerOptions(program.command('join'))
     .argument('<link>', 'run link that `murmur init` or a member printed')
-    .description('enter a run and train on your own text; nothing but compressed parameter changes leaves the machine')
+    .description(
+      'enter a run and train on your own text; nothing but compressed parameter changes leaves the machine',
+    )
     .addHelpText(
       'after',
       `

@@ -20,7 +20,10 @@ go on as long as enough of them remain.`,
     )
     .action(async ({ store, yes }: { store: string; yes: boolean }) => {
       if (!existsSync(join(store, 'key')))
-        throw new CliError(`${store}: expected the folder of a peer, found no key in it`, { code: 'no-store', store });
+        throw new CliError(`${store}: expected the folder of a peer, found no key in it`, {
+          code: 'no-store',
+          store,
+        });
       if (!yes && !(await confirm(`Delete ${store} with its key and ledger? This cannot be undone. [y/N] `)))
         throw new CliError('nothing was deleted', { code: 'not-confirmed' });
       await stopPeer(store);

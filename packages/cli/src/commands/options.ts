@@ -9,7 +9,9 @@ export const wholeNumber =
   (text: string): number => {
     const value = Number(text);
     if (!Number.isSafeInteger(value) || value < min || value > max)
-      throw new InvalidArgumentError(`expected a whole number from ${min} to ${max}, got ${JSON.stringify(text)}`);
+      throw new InvalidArgumentError(
+        `expected a whole number from ${min} to ${max}, got ${JSON.stringify(text)}`,
+      );
     return value;
   };
 
@@ -23,10 +25,17 @@ export const decimalNumber =
   };
 
 /** Collects an option that may be given several times. */
-export const collect = (value: string, earlier: readonly string[] | undefined): string[] => [...(earlier ?? []), value];
+export const collect = (value: string, earlier: readonly string[] | undefined): string[] => [
+  ...(earlier ?? []),
+  value,
+];
 
 export const withStore = (command: Command): Command =>
-  command.option('-s, --store <folder>', 'folder of this peer: its key, ledger, blobs, snapshots', defaultStore);
+  command.option(
+    '-s, --store <folder>',
+    'folder of this peer: its key, ledger, blobs, snapshots',
+    defaultStore,
+  );
 
 export const withJson = (command: Command): Command =>
   command.option('--json', 'print JSON for scripts: one object per line', false);
@@ -34,10 +43,22 @@ export const withJson = (command: Command): Command =>
 /** Options of a running peer, shared by `join` and `start`. */
 export const withPeerOptions = (command: Command): Command =>
   withJson(withStore(command))
-    .option('-d, --data <path>', 'text file or folder to train on; may be repeated; it never leaves this machine', collect)
-    .option('--listen <multiaddr>', 'address to listen on; may be repeated (default: any free TCP port)', collect)
+    .option(
+      '-d, --data <path>',
+      'text file or folder to train on; may be repeated; it never leaves this machine',
+      collect,
+    )
+    .option(
+      '--listen <multiaddr>',
+      'address to listen on; may be repeated (default: any free TCP port)',
+      collect,
+    )
     .option('--threads <count>', 'threads of the engine', wholeNumber(1, 256))
-    .option('--niceness <value>', 'how far the engine gives way to other programs, 0 to 19', wholeNumber(0, 19))
+    .option(
+      '--niceness <value>',
+      'how far the engine gives way to other programs, 0 to 19',
+      wholeNumber(0, 19),
+    )
     .option('--observer', 'follow the run without training', false)
     .option('--no-mdns', 'do not look for peers on the local network')
     .option('--dht-client', 'only ask the DHT, as a peer that others cannot reach', false)

@@ -4,7 +4,9 @@ import { type PeerOptions, withPeerOptions } from './options.ts';
 
 export function addStart(program: Command): void {
   withPeerOptions(program.command('start'))
-    .description('start the peer of a folder again (or a founder for the first time), from the last certified round')
+    .description(
+      'start the peer of a folder again (or a founder for the first time), from the last certified round',
+    )
     .addHelpText(
       'after',
       `

@@ -1,5 +1,5 @@
-import { openStore, processUsing } from '@murmuration/store';
 import { lastStatus } from '@murmuration/peer';
+import { openStore, processUsing } from '@murmuration/store';
 import type { Command } from 'commander';
 import { CliError } from '../errors.ts';
 import { formatBytes, formatCount } from '../format.ts';
@@ -17,7 +17,15 @@ export function addStatus(program: Command): void {
         const saved = lastStatus(store);
         const round = store.lastHeight() ?? 0;
         if (json) {
-          console.log(JSON.stringify({ runId, peer: store.identity.peer, pid: pid ?? null, round, status: saved ?? null }));
+          console.log(
+            JSON.stringify({
+              runId,
+              peer: store.identity.peer,
+              pid: pid ?? null,
+              round,
+              status: saved ?? null,
+            }),
+          );
           return;
         }
         const lines = [
@@ -29,8 +37,14 @@ export function addStatus(program: Command): void {
             ? [
                 ['state root', saved.status.stateRoot],
                 ['members', `${saved.status.membersConnected} of ${saved.status.members} connected`],
-                ['training', `step ${saved.status.step}, loss ${saved.status.loss?.toFixed(3) ?? '–'}, ${formatCount(saved.status.tokensPerSecond)} tokens/s`],
-                ['traffic', `${formatBytes(saved.status.traffic.sent)} sent, ${formatBytes(saved.status.traffic.received)} received`],
+                [
+                  'training',
+                  `step ${saved.status.step}, loss ${saved.status.loss?.toFixed(3) ?? '–'}, ${formatCount(saved.status.tokensPerSecond)} tokens/s`,
+                ],
+                [
+                  'traffic',
+                  `${formatBytes(saved.status.traffic.sent)} sent, ${formatBytes(saved.status.traffic.received)} received`,
+                ],
                 ['as of', new Date(saved.timeMs).toISOString()],
               ]
             : []),

@@ -10,6 +10,7 @@ import type { Cid } from '@murmuration/base';
 import { createRun, type PeerEvent } from '@murmuration/peer';
 import { openStore } from '@murmuration/store';
 import { CliError } from '../errors.ts';
+import { formatBytes } from '../format.ts';
 import { invite } from '../invite.ts';
 import { formatRunLink } from '../run-link.ts';
 import { prepareCorpus } from './corpus.ts';
@@ -32,7 +33,11 @@ export interface DemoWatcher {
 export interface DemoRun {
   readonly peers: readonly PeerProcess[];
   readonly killed: { readonly language: string; readonly round: number; readonly backAtRound: number };
-  readonly late: { readonly language: string; readonly round: number; readonly firstContribution: number | undefined };
+  readonly late: {
+    readonly language: string;
+    readonly round: number;
+    readonly firstContribution: number | undefined;
+  };
   readonly rounds: number;
   readonly parameters: number;
   readonly seconds: number;
@@ -77,7 +82,8 @@ export class Demo {
     const stopAll = (): void => {
       for (const peer of this.#peers) peer.killNow();
     };
-    const abort = (): void => this.#failure.reject(new CliError('the demo was interrupted', { code: 'demo-failed' }));
+    const abort = (): void =>
+      this.#failure.reject(new CliError('the demo was interrupted', { code: 'demo-failed' }));
     this.#options.signal.addEventListener('abort', abort, { once: true });
     process.once('exit', stopAll);
     const stallCheck = setInterval(() => this.#checkStall(), 1_000);
@@ -135,7 +141,9 @@ export class Demo {
 
   /** Makes the founders' keys and the run; the first founder's folder holds its settings and its graph. */
   async #found(): Promise<{ runId: Cid; parameters: number }> {
-    const stores = languages.founders.map((language) => openStore({ directory: this.#storeFolder(language) }));
+    const stores = languages.founders.map((language) =>
+      openStore({ directory: this.#storeFolder(language) }),
+    );
     const { run, runId, settings, graph } = createRun({
       name: 'demo',
       nonce: randomBytes(16).toString('hex'),
@@ -185,7 +193,9 @@ export class Demo {
     const link = formatRunLink({ runId, peers: [address] });
     this.#watcher.onEvent(`the ${first} peer founded the run and waits; link: ${link}`);
     await Promise.all(
-      others.map((language) => this.#createPeer(language, ['join', link, ...this.#peerOptions(language)]).start()),
+      others.map((language) =>
+        this.#createPeer(language, ['join', link, ...this.#peerOptions(language)]).start(),
+      ),
     );
     this.#watcher.onEvent(`${languages.founders.length} peers run; each looks for the others in the DHT`);
     return link;
@@ -202,7 +212,9 @@ export class Demo {
       new Promise((resolve) => setTimeout(resolve, absenceMinMs)),
     ]);
     const backAtRound = this.#round;
-    this.#watcher.onEvent(`starting the ${victim.language} peer again from its store, ${backAtRound - round} rounds behind`);
+    this.#watcher.onEvent(
+      `starting the ${victim.language} peer again from its store, ${backAtRound - round} rounds behind`,
+    );
     await victim.start(['start', ...this.#peerOptions(victim.language)]);
     return { language: victim.language, round, backAtRound };
   }
@@ -222,42 +234,21 @@ export class Demo {
     const own = openStore({ directory: this.#storeFolder(languages.late) });
     const guest = own.identity.peer;
     own.close();
-    return invite({ directory: this.#storeFolder(languages.founders[0]), guest, link, expiresAt: this.#rounds });
+    const invited = await invite({ directory: this.#storeFolder(languages.founders[0]), guest, link });
+    return invited.link;
   }
 
   #noteEvent(peer: PeerProcess, event: PeerEvent): void {
-    switch (event.kind) {
-      case 'status':
-        return this.#watcher.onPeers(this.#peers, this.#rounds);
-      case 'certified':
-        return this.#noteCertified(peer, event.round, event.own);
-      case 'opened':
-        if (event.restored) this.#watcher.onEvent(`the ${peer.language} peer is back at round ${event.head} from its store`);
-        return;
-      case 'installed':
-        return this.#watcher.onEvent(
-          `the ${peer.language} peer downloaded and verified the state of round ${event.round} (${formatBytes(event.bytes)})`,
-        );
-      case 'admitted':
-        if (peer === this.#peers[0]) this.#watcher.onEvent(`the roster of epoch ${event.epoch} has a new member`);
-        return;
-      case 'skipped':
-        if (peer === this.#peers[0]) this.#watcher.onEvent(`view ${event.view} was skipped: its proposer did not answer in time`);
-        return;
-      case 'diverged':
-        return this.#failure.reject(
-          new CliError(`the ${peer.language} peer computed ${event.computed}, the others certified ${event.expected}`, {
-            code: 'demo-failed',
-            round: event.round,
-          }),
-        );
-      case 'engine-restarted':
-        return this.#watcher.onEvent(`the ${peer.language} peer started its engine again: ${event.reason}`);
-      case 'ended':
-        return this.#wake();
-      default:
-        return;
+    if (event.kind === 'status') this.#watcher.onPeers(this.#peers, this.#rounds);
+    if (event.kind === 'certified') this.#noteCertified(peer, event.round, event.own);
+    if (event.kind === 'ended') this.#wake();
+    if (event.kind === 'diverged') {
+      const { round, computed, expected } = event;
+      const text = `the ${peer.language} peer computed ${computed} at round ${round}, the others certified ${expected}`;
+      this.#failure.reject(new CliError(text, { code: 'demo-failed', round }));
     }
+    const words = wordsFor(event, peer.language, peer === this.#peers[0]);
+    if (words) this.#watcher.onEvent(words);
   }
 
   #noteCertified(peer: PeerProcess, round: number, own: boolean): void {
@@ -291,5 +282,25 @@ export class Demo {
           round: this.#round,
         }),
       );
+  }
+}
+
+/** Events that a spectator wants in words; those that every peer reports are told once, by the first. */
+function wordsFor(event: PeerEvent, language: string, isFirst: boolean): string | undefined {
+  switch (event.kind) {
+    case 'opened':
+      return event.restored
+        ? `the ${language} peer is back, at round ${event.head} of its checkpoint`
+        : undefined;
+    case 'installed':
+      return `the ${language} peer downloaded and verified the state of round ${event.round}: ${formatBytes(event.bytes)}`;
+    case 'engine-restarted':
+      return `the ${language} peer started its engine again: ${event.reason}`;
+    case 'admitted':
+      return isFirst ? `the invited peer is a member from epoch ${event.epoch} on` : undefined;
+    case 'skipped':
+      return isFirst ? `view ${event.view} was skipped: its proposer did not answer in time` : undefined;
+    default:
+      return undefined;
   }
 }

@@ -54,7 +54,12 @@ export async function measure(run: DemoRun, options: MeasureOptions): Promise<Me
 }
 
 /** The same engine, the same first parameters, schedule and number of steps; no deltas, no other peers. */
-async function trainAlone(run: DemoRun, language: string, offline: Offline, options: MeasureOptions): Promise<Losses> {
+async function trainAlone(
+  run: DemoRun,
+  language: string,
+  offline: Offline,
+  options: MeasureOptions,
+): Promise<Losses> {
   const twin = run.peers.find((peer) => peer.language === language);
   const steps = twin?.status?.step ?? 0;
   const directory = join(options.directory, 'alone', `${language}-${randomBytes(4).toString('hex')}`);

@@ -37,7 +37,7 @@ function dropFences(text: string): string[] {
 const dropMarkup = (text: string): string =>
   text
     .replace(/<!--[\s\S]*?-->/g, ' ')
-    .replace(/<\/?[A-Za-z][^<>]*>/g, ' ')
+    .replace(/<\/?[A-Za-z](?:"[^"]*"|[^<>"])*>/g, ' ')
     .replace(/!\[[^\]\n]*\]\([^)\n]*\)/g, ' ')
     .replace(/\[([^\]\n]*)\]\([^)\n]*\)/g, '$1')
     .replace(/^\s*\[[^\]\n]+\]:.*$/gm, ' ')
@@ -50,6 +50,7 @@ const plainLine = (line: string): string =>
     .replace(/^[\s>]*(?:#{1,6}\s+|[-*+]\s+(?:\[[ xX]\]\s+)?|\d+[.)]\s+)?/, '')
     .replace(/^\[![A-Z]+\]/, '')
     .replace(/`|\*+|~~|__+|\\(?=[^\w\s])/g, '')
+    .replace(/(^|[\s("])_([^_]+)_(?!\w)/g, '$1$2')
     .replace(/[|\s\u200B]+/g, ' ')
     .trim();
 

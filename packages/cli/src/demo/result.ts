@@ -1,8 +1,8 @@
 /** The demo's closing table, and the same facts as one JSON object. */
 import { formatBytes } from '../format.ts';
 import { formatTable } from '../table.ts';
-import type { DemoRun } from './demo.ts';
 import { languageNames } from './defaults.ts';
+import type { DemoRun } from './demo.ts';
 import type { Measurement } from './measure.ts';
 
 export interface DemoResult {
@@ -12,7 +12,10 @@ export interface DemoResult {
   readonly seconds: number;
   /** `soloElsewhere`: on this language, the mean of the lone peers of other languages. */
   readonly bitsPerByte: Readonly<
-    Record<string, { readonly common: number; readonly solo: number | null; readonly soloElsewhere: number | null }>
+    Record<
+      string,
+      { readonly common: number; readonly solo: number | null; readonly soloElsewhere: number | null }
+    >
   >;
   readonly bytes: {
     readonly sentPerPeer: Readonly<Record<string, number>>;
@@ -72,7 +75,12 @@ const digits = (value: number | null): string => (value === null ? '–' : value
 
 export function describeResult(result: DemoResult, alone: readonly string[]): string {
   const losses = formatTable(
-    ['held-out loss, bits per byte', 'common model', 'alone, own language', `alone, never saw it (${alone.join(', ')})`],
+    [
+      'held-out loss, bits per byte',
+      'common model',
+      'alone, own language',
+      `alone, never saw it (${alone.join(', ')})`,
+    ],
     Object.entries(result.bitsPerByte).map(([language, { common, solo, soloElsewhere }]) => [
       languageNames[language] ?? language,
       digits(common),

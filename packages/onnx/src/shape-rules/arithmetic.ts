@@ -31,6 +31,8 @@ const matmul: ShapeRule = ({ node, inputs, where }) => {
   const [a, b] = inputs;
   const type = a?.type ?? 'float32';
   if (!a?.shape || !b?.shape) return [{ type }];
+  if (a.shape.length === 0 || b.shape.length === 0)
+    throw new OnnxError(`${where}: expected at least one dimension, got a scalar`, { code: 'invalid-model' });
   const left = a.shape.length === 1 ? [1, ...a.shape] : a.shape;
   const right = b.shape.length === 1 ? [...b.shape, 1] : b.shape;
   const [rows, innerLeft] = matrix(left, intOf(node, 'transA', 0) === 1);

@@ -1,3 +1,4 @@
+import { rankMax } from '../defaults.ts';
 import {
   addDimensions,
   broadcastShapes,
@@ -11,8 +12,17 @@ import { type Dimension, type ElementType, intOf, intsOf } from '../model.ts';
 
 const typeOf = ({ inputs }: ShapeContext): ElementType => inputs[0]?.type ?? 'float32';
 
-/** An axis counted from the front. */
-const fromFront = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);
+/** An axis of a value, counted from the front. Throws `OnnxError` for one that it does not have. */
+function axisOf({ where }: ShapeContext, axis: number, rank: number): number {
+  const index = axis < 0 ? axis + rank : axis;
+  if (!Number.isInteger(index) || index < 0 || index >= rank)
+    throw new OnnxError(`${where}: expected an axis of ${rank} dimensions, got ${axis}`, {
+      code: 'invalid-model',
+      axis,
+      rank,
+    });
+  return index;
+}
 
 /** Known elements of an input as numbers. */
 function numbersOf(value: KnownValue | undefined): readonly number[] | undefined {
@@ -28,7 +38,7 @@ const unknownOfRank = (rank: number): readonly Dimension[] => Array.from({ lengt
 function shapeFromInput(value: KnownValue | undefined): readonly Dimension[] | undefined {
   if (value?.elements) return value.elements;
   const rank = value?.shape?.[0];
-  return typeof rank === 'number' ? unknownOfRank(rank) : undefined;
+  return typeof rank === 'number' && rank <= rankMax ? unknownOfRank(rank) : undefined;
 }
 
 const reshape: ShapeRule = (context) => {
@@ -53,6 +63,15 @@ const reshape: ShapeRule = (context) => {
   return [{ type, shape: copied, elements: copied.length <= 1 ? x?.elements : undefined }];
 };
 
+const flatten: ShapeRule = (context) => {
+  const shape = context.inputs[0]?.shape;
+  const type = typeOf(context);
+  if (!shape) return [{ type }];
+  const given = intOf(context.node, 'axis', 1);
+  const axis = given < 0 ? given + shape.length : given;
+  return [{ type, shape: [multiplyDimensions(shape.slice(0, axis)), multiplyDimensions(shape.slice(axis))] }];
+};
+
 const transpose: ShapeRule = (context) => {
   const shape = context.inputs[0]?.shape;
   const permutation = intsOf(context.node, 'perm') ?? shape?.map((_, axis) => shape.length - 1 - axis);
@@ -63,7 +82,7 @@ const concat: ShapeRule = (context) => {
   const { inputs, node } = context;
   const first = inputs[0]?.shape;
   if (!first || inputs.some((input) => !input?.shape)) return [{ type: typeOf(context) }];
-  const axis = fromFront(intOf(node, 'axis', 0), first.length);
+  const axis = axisOf(context, intOf(node, 'axis', 0), first.length);
   const size = inputs.reduce<Dimension>(
     (sum, input) => addDimensions(sum, input?.shape?.[axis] ?? unknown),
     0,
@@ -79,7 +98,7 @@ const split: ShapeRule = (context) => {
   const shape = inputs[0]?.shape;
   const type = typeOf(context);
   if (!shape) return node.outputs.map(() => ({ type }));
-  const axis = fromFront(intOf(node, 'axis', 0), shape.length);
+  const axis = axisOf(context, intOf(node, 'axis', 0), shape.length);
   const whole = shape[axis] ?? unknown;
   const count = node.outputs.length;
   const each = typeof whole === 'number' ? Math.ceil(whole / count) : divideDimensions(whole, count);
@@ -121,7 +140,7 @@ const slice: ShapeRule = (context) => {
   let shape: readonly Dimension[] = x.shape;
   let elements = x.elements;
   axes.forEach((given, index) => {
-    const axis = fromFront(given, rank);
+    const axis = axisOf(context, given, rank);
     const start = starts.elements?.[index] ?? unknown;
     const end = ends.elements?.[index] ?? unknown;
     const step = steps[index] ?? 1;
@@ -136,7 +155,7 @@ const gather: ShapeRule = (context) => {
   const [x, indices] = context.inputs;
   const type = typeOf(context);
   if (!x?.shape || !indices?.shape) return [{ type }];
-  const axis = fromFront(intOf(context.node, 'axis', 0), x.shape.length);
+  const axis = axisOf(context, intOf(context.node, 'axis', 0), x.shape.length);
   const shape = [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)];
   const chosen = numbersOf(indices);
   const elements = x.elements;
@@ -144,7 +163,7 @@ const gather: ShapeRule = (context) => {
     {
       type,
       shape,
-      elements: elements && chosen?.map((index) => elements[fromFront(index, elements.length)] ?? unknown),
+      elements: elements && chosen?.map((index) => elements.at(index) ?? unknown),
     },
   ];
 };
@@ -169,7 +188,7 @@ const squeeze: ShapeRule = (context) => {
   if (!x?.shape) return [{ type }];
   const rank = x.shape.length;
   const axes = (axesOf(context) ?? x.shape.flatMap((dimension, axis) => (dimension === 1 ? [axis] : []))).map(
-    (axis) => fromFront(axis, rank),
+    (axis) => axisOf(context, axis, rank),
   );
   return [{ type, shape: x.shape.filter((_, axis) => !axes.includes(axis)), elements: x.elements }];
 };
@@ -180,7 +199,7 @@ const unsqueeze: ShapeRule = (context) => {
   const type = typeOf(context);
   if (!x?.shape || !axes) return [{ type }];
   const rank = x.shape.length + axes.length;
-  const added = new Set(axes.map((axis) => fromFront(axis, rank)));
+  const added = new Set(axes.map((axis) => axisOf(context, axis, rank)));
   const rest = [...x.shape];
   const shape = Array.from({ length: rank }, (_, axis) => (added.has(axis) ? 1 : (rest.shift() ?? unknown)));
   return [{ type, shape, elements: rank <= 1 ? x.elements : undefined }];
@@ -195,7 +214,7 @@ const reduce: ShapeRule = (context) => {
   if (!given && inputs[1]) return [{ type }];
   const none = given === undefined || given.length === 0;
   if (none && intOf(node, 'noop_with_empty_axes', 0) === 1) return [{ type, shape }];
-  const axes = none ? shape.map((_, axis) => axis) : given.map((axis) => fromFront(axis, shape.length));
+  const axes = none ? shape.map((_, axis) => axis) : given.map((axis) => axisOf(context, axis, shape.length));
   const keep = intOf(node, 'keepdims', 1) === 1;
   return [
     {
@@ -210,7 +229,7 @@ const reduce: ShapeRule = (context) => {
 const argument: ShapeRule = (context) => {
   const shape = context.inputs[0]?.shape;
   if (!shape) return [{ type: 'int64' }];
-  const axis = fromFront(intOf(context.node, 'axis', 0), shape.length);
+  const axis = axisOf(context, intOf(context.node, 'axis', 0), shape.length);
   const keep = intOf(context.node, 'keepdims', 1) === 1;
   return [{ type: 'int64', shape: keep ? shape.with(axis, 1) : shape.toSpliced(axis, 1) }];
 };
@@ -258,6 +277,7 @@ const reductions = ['Sum', 'Mean', 'Max', 'Min', 'Prod', 'L1', 'L2', 'SumSquare'
 export const layoutRules: Readonly<Record<string, ShapeRule>> = {
   ...Object.fromEntries(reductions.map((kind) => [`Reduce${kind}`, reduce])),
   Reshape: reshape,
+  Flatten: flatten,
   Transpose: transpose,
   Concat: concat,
   Split: split,

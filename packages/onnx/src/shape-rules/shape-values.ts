@@ -1,3 +1,4 @@
+import { rankMax } from '../defaults.ts';
 import { multiplyDimensions, unknown } from '../dimension.ts';
 import type { ShapeRule } from '../infer-shapes.ts';
 import { type Dimension, intOf } from '../model.ts';
@@ -21,7 +22,7 @@ const constantOfShape: ShapeRule = ({ node, inputs }) => {
   const value = node.attributes.value;
   const rank = inputs[0]?.shape?.[0];
   const unknowns: readonly Dimension[] | undefined =
-    typeof rank === 'number' ? Array.from({ length: rank }, () => unknown) : undefined;
+    typeof rank === 'number' && rank <= rankMax ? Array.from({ length: rank }, () => unknown) : undefined;
   return [
     { type: value?.kind === 'tensor' ? value.value.type : 'float32', shape: inputs[0]?.elements ?? unknowns },
   ];
@@ -31,7 +32,8 @@ const range: ShapeRule = ({ inputs }) => {
   const [start, limit, step] = inputs.map((input) => input?.elements?.[0]);
   const type = inputs[0]?.type ?? 'int64';
   if (start === 0 && step === 1 && limit !== undefined) return [{ type, shape: [limit] }];
-  const numeric = typeof start === 'number' && typeof limit === 'number' && typeof step === 'number';
+  const numeric =
+    typeof start === 'number' && typeof limit === 'number' && typeof step === 'number' && step !== 0;
   return [{ type, shape: [numeric ? Math.max(0, Math.ceil((limit - start) / step)) : unknown] }];
 };
 

@@ -1,0 +1,13 @@
+import type { ElementType } from '@murmuration/onnx';
+
+/** ONNX's codes of the element types that gradients can have. */
+export const elementTypeCodes: Readonly<Partial<Record<ElementType, number>>> = { float32: 1, float64: 11 };
+
+/** Step of the central differences: float32 forwards lose half of their digits below it. */
+export const checkStep = 1e-2;
+
+/** Largest difference between a gradient and its central difference, relative to the gradient's own size. */
+export const checkTolerance = 2e-2;
+
+/** Coordinates checked per parameter. */
+export const checkCoordinatesMax = 32;

@@ -1,0 +1,110 @@
+import { int, intOf, ints, intsOf, text } from '@murmuration/onnx';
+import type { GradientRule, GradientRules, RuleContext } from './rule.ts';
+
+const fromFront = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);
+const rankOf = (context: RuleContext, index = 0): number =>
+  context.backward.shapeOf(context.input(index)).length;
+
+/** The elements stay in order: the gradient takes the input's shape. */
+const reshape: GradientRule = (context) => [
+  context.op('Reshape', [context.gradient, context.backward.shapeValue(context.input(0))]),
+];
+
+const transpose: GradientRule = (context) => {
+  const rank = rankOf(context);
+  const permutation =
+    intsOf(context.node, 'perm') ?? Array.from({ length: rank }, (_, axis) => rank - 1 - axis);
+  const inverse = permutation.map((_, axis) => permutation.indexOf(axis));
+  return [context.op('Transpose', [context.gradient], { perm: ints(inverse) })];
+};
+
+/** Sizes of values along an axis as one int64 list. */
+function sizesAlong(context: RuleContext, values: readonly string[], axis: number): string {
+  const { op, backward } = context;
+  const sizes = values.map((value) => backward.shapeOf(value)[axis]);
+  if (sizes.every((size) => typeof size === 'number')) return backward.graph.int64s(sizes);
+  const parts = values.map((value) => op('Shape', [value], { start: int(axis), end: int(axis + 1) }));
+  return op('Concat', parts, { axis: int(0) });
+}
+
+const concat: GradientRule = (context) => {
+  const { backward, node, gradient } = context;
+  const axis = fromFront(intOf(node, 'axis', 0), rankOf(context));
+  if (node.inputs.length === 1) return [gradient];
+  return backward.graph.nodes(
+    'Split',
+    [gradient, sizesAlong(context, node.inputs, axis)],
+    node.inputs.map(() => 'backward.Split'),
+    { axis: int(axis) },
+  );
+};
+
+const split: GradientRule = (context) => {
+  const { op, node, backward } = context;
+  const axis = fromFront(intOf(node, 'axis', 0), rankOf(context));
+  const parts = node.outputs.map((output, index) => context.gradients[index] ?? backward.zerosLike(output));
+  return [parts.length === 1 ? parts[0] : op('Concat', parts, { axis: int(axis) })];
+};
+
+const adding = { reduction: text('add') };
+
+/**
+ * The gradient of any operator that chooses elements of its first input: the same operator, applied to the elements'
+ * positions, says where each chosen gradient goes back to.
+ */
+function scatterBack(context: RuleContext): string {
+  const { op, node, backward, gradient } = context;
+  const { graph } = backward;
+  const x = context.input(0);
+  const shape = backward.shapeValue(x);
+  const range = op('Range', [graph.int64(0), op('Size', [x]), graph.int64(1)]);
+  const positions = op('Reshape', [range, shape]);
+  const chosen = op(node.operator, [positions, ...node.inputs.slice(1)], node.attributes);
+  const flat = graph.int64s([-1]);
+  const zeros = op('Reshape', [backward.zerosLike(x), flat]);
+  const targets = op('Reshape', [chosen, flat]);
+  return op('Reshape', [
+    op('ScatterElements', [zeros, targets, op('Reshape', [gradient, flat])], adding),
+    shape,
+  ]);
+}
+
+const chooses: GradientRule = (context) => [scatterBack(context)];
+
+/** Rows of a table (an embedding) are added back as whole rows. */
+const gather: GradientRule = (context) => {
+  const { op, backward, gradient } = context;
+  const axis = intOf(context.node, 'axis', 0);
+  if (axis !== 0 && axis !== -rankOf(context)) return [scatterBack(context)];
+  const column = op('Unsqueeze', [context.input(1), backward.graph.int64s([-1])]);
+  return [op('ScatterND', [backward.zerosLike(context.input(0)), column, gradient], adding)];
+};
+
+const gatherElements: GradientRule = (context) => {
+  const axis = int(intOf(context.node, 'axis', 0));
+  const inputs = [context.backward.zerosLike(context.input(0)), context.input(1), context.gradient];
+  return [context.op('ScatterElements', inputs, { axis, ...adding })];
+};
+
+const expand: GradientRule = (context) => [context.undo(context.gradient, 0), undefined];
+
+const trilu: GradientRule = (context) => [
+  context.op('Trilu', [context.gradient, ...context.node.inputs.slice(1)], context.node.attributes),
+];
+
+/** Operators that move, choose or join elements. */
+export const layoutRules: GradientRules = {
+  Reshape: reshape,
+  Flatten: reshape,
+  Squeeze: reshape,
+  Unsqueeze: reshape,
+  Transpose: transpose,
+  Concat: concat,
+  Split: split,
+  Slice: chooses,
+  Gather: gather,
+  GatherElements: gatherElements,
+  GatherND: chooses,
+  Expand: expand,
+  Trilu: trilu,
+};

@@ -1,0 +1,26 @@
+import type { Node } from '@murmuration/onnx';
+import type { Backward } from '../backward.ts';
+
+/** What a gradient rule sees of its node. */
+export interface RuleContext {
+  readonly node: Node;
+  /** The gradient of the loss by the node's first output. */
+  readonly gradient: string;
+  /** The gradients by each output; absent where the loss does not depend on it. */
+  readonly gradients: readonly (string | undefined)[];
+  readonly backward: Backward;
+  /** Adds a node to the backward graph. */
+  readonly op: Backward['op'];
+  /** The name of the node's input at an index; the empty name if it is left out. */
+  input(index: number): string;
+  output(index: number): string;
+  /** Whether the gradient by this input is wanted. */
+  needs(index: number): boolean;
+  /** Sums a gradient of the first output's shape down to the shape of an input that was broadcast. */
+  undo(gradient: string, index: number): string;
+}
+
+/** Gives the gradient by each input, in order; absent where none is wanted or none exists. */
+export type GradientRule = (context: RuleContext) => readonly (string | undefined)[];
+
+export type GradientRules = Readonly<Record<string, GradientRule>>;

@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createGraphBuilder, type GraphBuilder, int, type Model } from '@murmuration/onnx';
+import { AutodiffError, differentiate } from '../src/index.ts';
+import { runModel, tensor } from './run-model.ts';
+
+/** A model with inputs a and b of shape [2, 3] and a scalar loss. */
+function modelOf(loss: (builder: GraphBuilder, a: string, b: string) => string): Model {
+  const builder = createGraphBuilder('small');
+  const a = builder.input('a', 'float32', [2, 3]);
+  const b = builder.input('b', 'float32', [2, 3]);
+  const value = loss(builder, a, b);
+  builder.node('ReduceSum', [value], { keepdims: int(0) }, 'loss');
+  builder.output('loss', 'float32', []);
+  return builder.model();
+}
+
+const feeds = { a: tensor([2, 3], [1, 2, 3, 4, 5, 6]), b: tensor([2, 3], [6, 5, 4, 3, 2, 1]) };
+const request = { loss: 'loss', parameters: ['a', 'b'] };
+
+const gradientsOf = async (model: Model) => {
+  const outputs = await runModel(differentiate(model, request), feeds);
+  return [[...(outputs['gradient:a'] ?? [])], [...(outputs['gradient:b'] ?? [])]];
+};
+
+test('differentiate sums what several readers of a value contribute', async () => {
+  const model = modelOf((builder, a, b) => {
+    const product = builder.node('Mul', [a, b]);
+    return builder.node('Add', [builder.node('Mul', [product, a]), a]);
+  });
+  const [byA, byB] = await gradientsOf(model);
+  assert.deepEqual(byA, [13, 21, 25, 25, 21, 13]);
+  assert.deepEqual(byB, [1, 4, 9, 16, 25, 36]);
+});
+
+test('differentiate gives one value as two outputs when two parameters have the same gradient', async () => {
+  const model = modelOf((builder, a, b) => builder.node('Tanh', [builder.node('Add', [a, b])]));
+  const [byA, byB] = await gradientsOf(model);
+  assert.deepEqual(byA, byB);
+});
+
+test('differentiate adds matrix products to a sum in the product itself', () => {
+  const builder = createGraphBuilder('shared');
+  const x = builder.input('x', 'float32', [2, 3]);
+  const [u, v] = ['u', 'v'].map((name) => builder.input(name, 'float32', [3, 3])) as [string, string];
+  const sum = builder.node('Mul', [builder.node('Gemm', [x, u]), builder.node('Gemm', [x, v])]);
+  builder.output(builder.node('ReduceSum', [sum], { keepdims: int(0) }, 'loss'), 'float32', []);
+  const { graph } = differentiate(builder.model(), { loss: 'loss', parameters: ['x'] });
+  assert.equal(graph.nodes.filter(({ operator }) => operator === 'Add').length, 0);
+  const last = graph.nodes.find(({ outputs }) => outputs.includes('gradient:x'));
+  assert.equal(last?.inputs.length, 3);
+});
+
+test('differentiate of a parameter that is an initializer gives its gradient', async () => {
+  const builder = createGraphBuilder('constant');
+  const x = builder.input('a', 'float32', [2, 3]);
+  const w = builder.initializer({ ...tensor([3], [1, 2, 3]), name: 'w' });
+  builder.output(
+    builder.node('ReduceSum', [builder.node('Mul', [x, w])], { keepdims: int(0) }, 'loss'),
+    'float32',
+    [],
+  );
+  const outputs = await runModel(differentiate(builder.model(), { loss: 'loss', parameters: ['w'] }), feeds);
+  assert.deepEqual([...(outputs['gradient:w'] ?? [])], [5, 7, 9]);
+});
+
+test('differentiate works in double precision', async () => {
+  const builder = createGraphBuilder('double');
+  const x = builder.input('x', 'float64', [3]);
+  builder.output(
+    builder.node('ReduceMean', [builder.node('Sqrt', [x])], { keepdims: int(0) }, 'loss'),
+    'float64',
+    [],
+  );
+  const training = differentiate(builder.model(), { loss: 'loss', parameters: ['x'] });
+  const outputs = await runModel(training, { x: tensor([3], [1, 4, 9], 'float64') });
+  const expected = [1 / 6, 1 / 12, 1 / 18];
+  outputs['gradient:x']?.forEach((value, index) => {
+    assert.ok(Math.abs(value - (expected[index] as number)) < 1e-15);
+  });
+});
+
+const refused = (code: AutodiffError['code'], text: RegExp) => (error: unknown) => {
+  assert.ok(error instanceof AutodiffError);
+  assert.equal(error.code, code);
+  assert.match(error.message, text);
+  return true;
+};
+
+test('differentiate names operator, node and path when a rule is missing', () => {
+  const model = modelOf((builder, a) =>
+    builder.node('Mul', [builder.node('Det', [a], {}, 'odd'), a], {}, 'product'),
+  );
+  assert.throws(
+    () => differentiate(model, { loss: 'loss', parameters: ['a'] }),
+    (error) => {
+      refused('no-rule', /Det .*odd.* Det odd → Mul product → ReduceSum loss → loss/)(error);
+      const { facts } = error as AutodiffError;
+      assert.deepEqual(
+        [facts.operator, facts.node, facts.path],
+        ['Det', 'odd', ['Det odd', 'Mul product', 'ReduceSum loss', 'loss']],
+      );
+      return true;
+    },
+  );
+});
+
+test('differentiate does not take a foreign operator for one of its own name', () => {
+  const model = modelOf((builder, a, b) => builder.node('Add', [a, b], {}, 'foreign'));
+  const nodes = model.graph.nodes.map((node) =>
+    node.name === 'foreign' ? { ...node, domain: 'org.example' } : node,
+  );
+  const foreign = { ...model, graph: { ...model.graph, nodes } };
+  assert.throws(() => differentiate(foreign, request), refused('no-rule', /foreign/));
+});
+
+test('differentiate refuses a parameter that the loss does not depend on', () => {
+  const unused = modelOf((builder, a) => builder.node('Exp', [a]));
+  assert.throws(() => differentiate(unused, request), refused('no-path', /parameter b/));
+  const jump = modelOf((builder, a, b) => builder.node('Add', [builder.node('Floor', [a]), b]));
+  assert.throws(() => differentiate(jump, request), refused('no-path', /parameter a/));
+});
+
+test('differentiate refuses what is no request', () => {
+  const model = modelOf((builder, a, b) => builder.node('Add', [a, b], {}, 'sum'));
+  assert.throws(() => differentiate(model, { ...request, loss: 'lost' }), refused('bad-request', /lost/));
+  assert.throws(() => differentiate(model, { ...request, loss: 'sum' }), refused('bad-request', /scalar/));
+  assert.throws(
+    () => differentiate(model, { loss: 'loss', parameters: ['c'] }),
+    refused('bad-request', /parameter c/),
+  );
+  assert.throws(
+    () => differentiate(model, { loss: 'loss', parameters: ['a', 'a'] }),
+    refused('bad-request', /once/),
+  );
+});
+
+test('differentiate refuses to guess how symbolic sizes broadcast', () => {
+  const builder = createGraphBuilder('vague');
+  const a = builder.input('a', 'float32', ['n']);
+  const b = builder.input('b', 'float32', ['m']);
+  builder.output(
+    builder.node('ReduceSum', [builder.node('Mul', [a, b])], { keepdims: int(0) }, 'loss'),
+    'float32',
+    [],
+  );
+  assert.throws(() => differentiate(builder.model(), request), refused('unknown-shape', /\[n\]/));
+});

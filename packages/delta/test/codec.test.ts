@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createRandom } from '@murmuration/base';
+import fc from 'fast-check';
+import {
+  chunkLength,
+  DeltaError,
+  decodeDelta,
+  deltaBytesMax,
+  encodeDelta,
+  type SparseDelta,
+  subtractDelta,
+} from '../src/index.ts';
+import { anySettings, anyVector, header, heavyTailed } from './vectors.ts';
+
+const squares = (values: Float32Array): number => values.reduce((sum, value) => sum + value * value, 0);
+
+const densify = (delta: SparseDelta): Float32Array => {
+  const dense = new Float32Array(delta.length);
+  subtractDelta(dense, { ...delta, values: delta.values.map((value) => -value) }, 1, dense);
+  return dense;
+};
+
+test('decodeDelta returns header, settings, rising indices of nonzero values with their signs', () => {
+  fc.assert(
+    fc.property(anyVector, anySettings, (vector, settings) => {
+      const bytes = encodeDelta(vector, header, settings);
+      const decoded = decodeDelta(bytes, { parameters: vector.length, expected: header });
+      assert.deepEqual(decoded.header, header);
+      assert.deepEqual(decoded.settings, { ...settings });
+      const { indices, values, length } = decoded.delta;
+      assert.equal(length, vector.length);
+      indices.forEach((index, i) => {
+        assert.ok(i === 0 || index > (indices[i - 1] as number));
+        assert.equal(Math.sign(values[i] as number), Math.sign(vector[index] as number));
+      });
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('encodeDelta writes at most deltaBytesMax bytes', () => {
+  fc.assert(
+    fc.property(anyVector, anySettings, (vector, settings) => {
+      assert.ok(encodeDelta(vector, header, settings).length <= deltaBytesMax(vector.length, settings));
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('decodeDelta accepts only what encodeDelta writes: decoding and encoding again gives the same bytes', () => {
+  fc.assert(
+    fc.property(anyVector, anySettings, (vector, settings) => {
+      const bytes = encodeDelta(vector, header, settings);
+      const { delta } = decodeDelta(bytes, { parameters: vector.length });
+      assert.deepEqual(encodeDelta(densify(delta), header, settings), bytes);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('encodeDelta is deterministic, wherever the vector lies in memory', () => {
+  const vector = heavyTailed(9_000, createRandom('place'));
+  const shifted = new Float32Array(9_003);
+  shifted.set(vector, 3);
+  const settings = { k: 64, bits: 2 } as const;
+  assert.deepEqual(encodeDelta(shifted.subarray(3), header, settings), encodeDelta(vector, header, settings));
+});
+
+test('encodeDelta with 1 bit leaves the squared error that the mean magnitude of the sent values gives', () => {
+  const vector = heavyTailed(3 * chunkLength, createRandom('error bound'));
+  const { delta } = decodeDelta(encodeDelta(vector, header, { k: 64, bits: 1 }), {
+    parameters: vector.length,
+  });
+  const residual = new Float32Array(vector.length);
+  subtractDelta(vector, delta, 1, residual);
+  for (let start = 0; start < vector.length; start += chunkLength) {
+    const chunk = vector.subarray(start, start + chunkLength);
+    const mean =
+      [...chunk]
+        .map(Math.abs)
+        .sort((a, b) => b - a)
+        .slice(0, 64)
+        .reduce((a, b) => a + b) / 64;
+    const expected = squares(chunk) - 64 * mean * mean;
+    const error = squares(residual.subarray(start, start + chunkLength));
+    assert.ok(
+      Math.abs(error - expected) <= 64 * (mean * 2 ** -8) ** 2 + 1e-9 * expected,
+      `${error} ${expected}`,
+    );
+  }
+});
+
+test('encodeDelta never makes a normal vector longer by its error, and 2 bits err less than 1', () => {
+  fc.assert(
+    fc.property(fc.string(), fc.integer({ min: 1, max: 1_024 }), (seed, k) => {
+      const vector = heavyTailed(chunkLength + 100, createRandom(seed));
+      const [one, two] = ([1, 2] as const).map((bits) => {
+        const { delta } = decodeDelta(encodeDelta(vector, header, { k, bits }), {
+          parameters: vector.length,
+        });
+        const residual = new Float32Array(vector.length);
+        subtractDelta(vector, delta, 1, residual);
+        return squares(residual);
+      }) as [number, number];
+      assert.ok(one < squares(vector));
+      assert.ok(two <= one + 1e-4 * squares(vector));
+    }),
+    { numRuns: 50 },
+  );
+});
+
+test('encodeDelta at k 64 and 1 bit is 220 times smaller than float32 for 10 M values, 150 times for 0.9 M', () => {
+  const settings = { k: 64, bits: 1 } as const;
+  const large = encodeDelta(heavyTailed(10_000_000, createRandom('large')), header, settings);
+  assert.ok(40_000_000 / large.length >= 220, `${40_000_000 / large.length}`);
+  const small = encodeDelta(heavyTailed(900_000, createRandom('small')), header, settings);
+  const announcement = 500;
+  assert.ok(3_600_000 / (small.length + announcement) >= 220, `${3_600_000 / (small.length + announcement)}`);
+});
+
+const throws = (call: () => unknown, code: string): void => {
+  assert.throws(call, (error) => error instanceof DeltaError && error.code === code);
+};
+
+test('encodeDelta refuses vectors and settings that have no encoding', () => {
+  const one = Float32Array.of(1);
+  const settings = { k: 64, bits: 1 } as const;
+  throws(() => encodeDelta(new Float32Array(5_000), header, settings), 'zero');
+  throws(() => encodeDelta(new Float32Array(0), header, settings), 'zero');
+  for (const value of [Number.NaN, -Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+    const vector = heavyTailed(5_000, createRandom('not finite'));
+    vector[4_999] = value;
+    throws(() => encodeDelta(vector, header, settings), 'not-finite');
+  }
+  for (const k of [0, -1, 1.5, 1_025, Number.NaN])
+    throws(() => encodeDelta(one, header, { k, bits: 1 }), 'bad-settings');
+  throws(() => encodeDelta(one, header, { k: 64, bits: 3 as 2 }), 'bad-settings');
+  throws(() => encodeDelta(one, { ...header, base: new Uint8Array(31) }, settings), 'wrong-header');
+});
+
+test('encodeDelta keeps the extremes of float32 finite and positive', () => {
+  const largest = 3.4028234663852886e38;
+  for (const vector of [
+    Float32Array.of(2 ** -149),
+    Float32Array.of(-largest, largest),
+    Float32Array.of(2 ** -149, 1),
+  ])
+    for (const bits of [1, 2] as const) {
+      const { delta } = decodeDelta(encodeDelta(vector, header, { k: 1_024, bits }), {
+        parameters: vector.length,
+      });
+      for (const value of delta.values) assert.ok(value !== 0 && Number.isFinite(value), `${value}`);
+    }
+});

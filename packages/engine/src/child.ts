@@ -1,0 +1,51 @@
+/** The child process: messages in, calls of the engine, messages out. It ends as soon as its parent is gone. */
+import { getPriority, setPriority } from 'node:os';
+import { FactError } from '@murmuration/base';
+import { createChildEngine, type ServedCalls } from './child-engine.ts';
+import type { ChildInit, ErrorMessage, Request, Response } from './messages.ts';
+import { createSchedule } from './schedule.ts';
+
+const nicenessMax = 19;
+const schedule = createSchedule();
+let engine: ServedCalls | undefined;
+
+const send = (response: Response, sent?: () => void): void => {
+  if (process.connected) process.send?.(response, sent);
+};
+
+/** Facts travel as structured clones; an error that has none is a defect, told with its stack. */
+const toMessage = (error: unknown): ErrorMessage =>
+  error instanceof FactError
+    ? { message: error.message, facts: error.facts }
+    : {
+        message: error instanceof Error ? (error.stack ?? error.message) : String(error),
+        facts: { code: 'internal' },
+      };
+
+async function start(init: ChildInit): Promise<void> {
+  try {
+    setPriority(Math.min(nicenessMax, getPriority() + init.niceness));
+    engine = await createChildEngine(init, schedule, (progress) => send({ kind: 'progress', progress }));
+    send({ kind: 'ready' });
+  } catch (error) {
+    send({ kind: 'failed', error: toMessage(error) });
+  }
+}
+
+async function answer({ id, call, parameters }: Extract<Request, { kind: 'call' }>): Promise<void> {
+  const sent = call === 'close' ? () => process.exit(0) : undefined;
+  try {
+    const serve = engine?.[call].bind(engine) as ((...given: readonly unknown[]) => unknown) | undefined;
+    send({ kind: 'value', id, value: await serve?.(...parameters) }, sent);
+  } catch (error) {
+    send({ kind: 'error', id, error: toMessage(error) }, sent);
+  }
+}
+
+process.on('disconnect', () => process.exit(0));
+// An interrupt in a terminal reaches the whole group; the parent decides when its engine ends.
+process.on('SIGINT', () => undefined);
+process.on('message', (request: Request) => {
+  if (request.kind === 'init') void start(request.init);
+  else schedule.serve(() => void answer(request));
+});

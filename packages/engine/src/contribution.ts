@@ -1,0 +1,49 @@
+import { digestOfCid, nameBlob, type PeerId, publicKeyOf, type RunConfig } from '@murmuration/base';
+import { DeltaError, deltaNorm, encodeDelta } from '@murmuration/delta';
+import { EngineError } from './errors.ts';
+import type { Executor } from './execution.ts';
+import { difference, type Head, type Pending } from './head.ts';
+import { sha256 } from './names.ts';
+import type { TrainingCounters } from './training.ts';
+
+/**
+ * Makes the pending delta of what was trained since the last one, at the head: D = θ − θ_local, u = β·e + D, the blob
+ * is encode(u). Counts steps anew. Throws `EngineError` `already-pending`, `nothing-to-encode`, `not-finite`.
+ */
+export function encodePending(
+  head: Head,
+  counters: TrainingCounters,
+  executor: Executor,
+  from: { readonly run: RunConfig; readonly runDigest: Uint8Array; readonly self: PeerId },
+): Pending {
+  const { run, runDigest, self } = from;
+  if (head.pending)
+    throw new EngineError(`delta ${head.pending.delta.blob} is still pending; one may be`, {
+      code: 'already-pending',
+      blob: head.pending.delta.blob,
+    });
+  if (counters.stepsSinceEncode === 0)
+    throw new EngineError('expected inner steps since the last encode, got none', {
+      code: 'nothing-to-encode',
+    });
+  const { block: base, height: baseHeight } = head.position;
+  const { difference: d, message } = difference(head, run.delta.feedback);
+  try {
+    const header = { runDigest, base: digestOfCid(base), author: publicKeyOf(self) };
+    const bytes = encodeDelta(message, header, { k: run.delta.k, bits: run.delta.bits });
+    const { cid: blob } = nameBlob(bytes, sha256);
+    const norm = deltaNorm(executor.decode(blob, bytes, self, base));
+    const steps = counters.stepsSinceEncode;
+    const tokens = steps * run.sample.batch * run.sample.context;
+    const loss = counters.lossSum / steps;
+    head.pending = { delta: { blob, bytes, base, baseHeight, norm, tokens, steps, loss }, difference: d };
+    counters.stepsSinceEncode = 0;
+    counters.lossSum = 0;
+    return head.pending;
+  } catch (error) {
+    if (!(error instanceof DeltaError)) throw error;
+    const code =
+      error.code === 'zero' ? 'nothing-to-encode' : error.code === 'not-finite' ? 'not-finite' : 'internal';
+    throw new EngineError(error.message, { code }, { cause: error });
+  }
+}

@@ -1,0 +1,60 @@
+import { readFileSync } from 'node:fs';
+import { readModel } from '@murmuration/onnx';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { diskError, EngineError } from './errors.ts';
+import { createGeneration, type GenerationOptions } from './generation.ts';
+
+/** Metadata of an exported model: how many tokens it can look back. */
+export const contextKey = 'murmuration.context';
+
+/**
+ * Continues a prompt with a model that `exportOnnx` wrote, in this process and with stock onnxruntime.
+ * Throws `EngineError` `bad-graph` for a file that is no such model, `disk` for one that cannot be read.
+ */
+export async function generateFromFile(
+  path: string,
+  prompt: string,
+  options: GenerationOptions,
+): Promise<string> {
+  const bytes = readBytes(path);
+  const { context, session } = await openModel(path, bytes);
+  const program = {
+    async run(_parameters: Float32Array, tokens: BigInt64Array): Promise<Float32Array> {
+      const outputs = await session.run({ tokens: new Tensor('int64', tokens, [1, tokens.length]) });
+      return (outputs['logits'] as Tensor).data as Float32Array;
+    },
+  };
+  const job = createGeneration({ program, parameters: new Float32Array(), context }, prompt, options);
+  while (!(await job.slice()));
+  await session.release();
+  return job.result();
+}
+
+function readBytes(path: string): Uint8Array {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw diskError(error, 'read the model', path);
+  }
+}
+
+async function openModel(
+  path: string,
+  bytes: Uint8Array,
+): Promise<{ context: number; session: InferenceSession }> {
+  try {
+    const context = Number(readModel(bytes).metadata[contextKey]);
+    if (!Number.isSafeInteger(context) || context < 1) throw new Error(`it has no metadata ${contextKey}`);
+    const session = await InferenceSession.create(bytes);
+    const isOurs = session.inputNames.join() === 'tokens' && session.outputNames.includes('logits');
+    if (!isOurs)
+      throw new Error(`its inputs are [${session.inputNames}], its outputs [${session.outputNames}]`);
+    return { context, session };
+  } catch (cause) {
+    throw new EngineError(
+      `${path}: expected a model that \`murmur export\` wrote (tokens → logits): ${(cause as Error).message}`,
+      { code: 'bad-graph', path },
+      { cause },
+    );
+  }
+}

@@ -1,0 +1,103 @@
+/** Runs, keys, folders and texts that the engine's tests share. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import {
+  type Cid,
+  cidOf,
+  nameBlob,
+  type PeerId,
+  parseRunConfig,
+  peerIdOf,
+  type RunConfig,
+  runIdOf,
+} from '@murmuration/base';
+import { type GptConfig, gpt, initializeParameters, parametersOf, writeModel } from '@murmuration/onnx';
+import { createEngine, type Engine, type EngineInit } from '../src/index.ts';
+
+export const french: string = fileURLToPath(new URL('./fixtures/french.txt', import.meta.url));
+
+/** The peer whose key is 32 times this byte. */
+export const peer = (byte: number): PeerId => peerIdOf(new Uint8Array(32).fill(byte));
+
+/** A block's name, for tests that need no block. */
+export const block = (name: string): Cid => cidOf(new TextEncoder().encode(name), 'dag-cbor');
+export const genesis: Cid = block('genesis');
+
+export interface Setting {
+  readonly run: RunConfig;
+  readonly runId: Cid;
+  readonly graph: Uint8Array;
+}
+
+/** A run of a transformer of about 30,000 parameters, eight samples of 32 bytes a step. */
+export function createSetting(
+  changes: { readonly model?: Partial<GptConfig>; readonly nonce?: string; readonly seed?: string } = {},
+): Setting {
+  const model = gpt({ vocabulary: 260, context: 32, width: 32, layers: 2, heads: 2, ...changes.model });
+  const graph = writeModel(model);
+  const initial = initializeParameters(parametersOf(model), changes.seed ?? 'seed');
+  const run = parseRunConfig({
+    protocol: 1,
+    nonce: changes.nonce ?? '0'.repeat(32),
+    name: 'engine test',
+    model: { graph: nameBlob(graph).cid, bytes: graph.length },
+    tokenizer: 'bytes',
+    sample: { context: 32, batch: 8 },
+    initial: {
+      seed: 'seed',
+      tensors: nameBlob(new Uint8Array(initial.buffer)).cid,
+      parameters: initial.length,
+    },
+    inner: {
+      optimizer: 'adamw',
+      learningRate: 3e-3,
+      floor: 0.1,
+      warmupRounds: 0,
+      beta1: 0.9,
+      beta2: 0.95,
+      epsilon: 1e-8,
+      weightDecay: 0.1,
+      clipNorm: 1,
+    },
+    round: { steps: 5, stepsMax: 20, graceMs: 500, durationMaxMs: 5_000, viewTimeoutMs: 1_000 },
+    delta: { chunk: 4_096, k: 64, bits: 1, feedback: 0.95, blobBytesMax: 65_536 },
+    aggregation: { rule: 'mean', kappa: 0, guestShare: 0.25, contributionsMax: 256 },
+    outer: [{ fromRound: 0, step: 1 }],
+    quorum: 'crash',
+    founders: [peer(1), peer(2)],
+    invitationSignatures: 1,
+    lateHeights: 4,
+    snapshotEvery: 64,
+    rounds: 1_000,
+  });
+  return { run, runId: runIdOf(run), graph };
+}
+
+/** A folder that is removed after the test. */
+export function temporaryFolder(test: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'murmuration-engine-'));
+  test.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** An engine in its own folder, closed after the test. */
+export async function startEngine(
+  test: TestContext,
+  setting: Setting,
+  changes: Partial<EngineInit> = {},
+): Promise<Engine> {
+  const engine = await createEngine({
+    ...setting,
+    self: peer(1),
+    directory: changes.directory ?? temporaryFolder(test),
+    data: [french],
+    threads: 1,
+    niceness: 0,
+    ...changes,
+  });
+  test.after(() => engine.close().catch(() => undefined));
+  return engine;
+}

@@ -1,0 +1,188 @@
+/** Real peers on loopback for the tests of this package: a memory of blobs, a recorded ledger, recorded messages. */
+import type { TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Connection, Stream } from '@libp2p/interface';
+import { multiaddr } from '@multiformats/multiaddr';
+import {
+  blobChunkBytes,
+  type Cid,
+  cidOf,
+  cidOfDigest,
+  createRandom,
+  nameBlob,
+  type PeerId,
+  second,
+} from '@murmuration/base';
+import {
+  createNetwork,
+  defaultLimits,
+  type Network,
+  type NetworkInit,
+  type ServedBlob,
+  type Verdict,
+} from '@murmuration/network';
+import { topicOf } from '../src/gossip.ts';
+import { type Node, startNode } from '../src/node.ts';
+import { TrafficMeter } from '../src/traffic.ts';
+
+export const runId: Cid = cidOf(Uint8Array.of(1, 2, 3), 'dag-cbor');
+export const loopback = '/ip4/127.0.0.1/tcp/0';
+
+/** Impatient versions of the limits, so that a test of a time-out takes little time. */
+export const impatient = { stallMs: 600, redialFirstMs: 100, redialLongestMs: 500 };
+
+export class BlobMemory {
+  readonly #blobs = new Map<Cid, Uint8Array>();
+  /** CIDs in the order in which they were asked for. */
+  readonly asked: Cid[] = [];
+  /** Waited for before each read. */
+  delayMs = 0;
+
+  put(bytes: Uint8Array): Cid {
+    const { cid, manifest, manifestBytes } = nameBlob(bytes);
+    if (manifestBytes) this.#blobs.set(cid, manifestBytes);
+    manifest.chunks.forEach((digest, index) => {
+      const at = index * blobChunkBytes;
+      this.#blobs.set(cidOfDigest(digest), bytes.subarray(at, at + blobChunkBytes));
+    });
+    return cid;
+  }
+
+  /** Holds bytes under a name that need not be theirs. */
+  set(cid: Cid, bytes: Uint8Array): void {
+    this.#blobs.set(cid, bytes);
+  }
+
+  get(cid: Cid): Uint8Array | undefined {
+    return this.#blobs.get(cid);
+  }
+
+  async openBlob(cid: Cid): Promise<ServedBlob | undefined> {
+    this.asked.push(cid);
+    const bytes = this.#blobs.get(cid);
+    if (!bytes) return undefined;
+    return {
+      size: bytes.length,
+      read: async (offset, length) => {
+        await sleep(this.delayMs);
+        return bytes.subarray(offset, offset + length);
+      },
+    };
+  }
+}
+
+export interface TestPeer {
+  readonly network: Network;
+  readonly blobs: BlobMemory;
+  readonly messages: { readonly from: PeerId; readonly bytes: Uint8Array }[];
+  readonly events: string[];
+  readonly ledger: Uint8Array[];
+  /** How this peer judges messages from now on. */
+  judge: (from: PeerId, bytes: Uint8Array) => Verdict | Promise<Verdict>;
+}
+
+export const seedOf = (number: number): Uint8Array =>
+  new Uint8Array(32).fill(number & 255).fill(number >> 8, 16);
+
+/** Starts a peer that stops with the test. */
+export async function startPeer(
+  t: TestContext,
+  number: number,
+  init: Partial<NetworkInit> = {},
+): Promise<TestPeer> {
+  const peer = {
+    blobs: new BlobMemory(),
+    messages: [],
+    events: [],
+    ledger: [],
+    judge: () => 'accept',
+  } as Omit<TestPeer, 'network'>;
+  const network = await createNetwork(
+    { runId, seed: seedOf(number), listen: [loopback], bootstrap: [], mdns: false, ...init },
+    {
+      blobs: peer.blobs,
+      ledger: {
+        entries: (from, countMax) =>
+          peer.ledger.slice(from, from + countMax).map((bytes, index) => ({ height: from + index, bytes })),
+      },
+      onMessage: (from, bytes) => {
+        peer.messages.push({ from, bytes });
+        return peer.judge(from, bytes);
+      },
+      onConnect: (other) => peer.events.push(`+${other}`),
+      onDisconnect: (other) => peer.events.push(`-${other}`),
+    },
+  );
+  t.after(() => network.stop());
+  return Object.assign(peer, { network });
+}
+
+export interface Rogue {
+  readonly node: Node;
+  readonly peer: PeerId;
+}
+
+/** A bare node that speaks the run's gossip, and on other protocols says whatever the test wants. */
+export async function startRogue(
+  t: TestContext,
+  number: number,
+  bootstrap: readonly string[],
+  answer: { readonly [protocol: string]: (stream: Stream, connection: Connection) => void } = {},
+): Promise<Rogue> {
+  const node = await startNode({
+    runId,
+    seed: seedOf(number),
+    listen: [loopback],
+    mdns: false,
+    dht: 'server',
+    topic: topicOf(runId),
+    limits: defaultLimits,
+    meter: new TrafficMeter(),
+    gater: {},
+    onLanPeer: () => undefined,
+  });
+  t.after(() => node.stop());
+  node.services.gossip.subscribe(topicOf(runId));
+  for (const [protocol, handler] of Object.entries(answer))
+    await node.handle(protocol, handler, { maxInboundStreams: 64 });
+  for (const address of bootstrap) await node.dial(multiaddr(address));
+  return { node, peer: node.peerId.toString() as PeerId };
+}
+
+/** Resolves when a condition holds; rejects with its description after `timeoutMs`. */
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  timeoutMs: number = 15 * second,
+): Promise<void> {
+  const end = performance.now() + timeoutMs;
+  while (!(await condition())) {
+    if (performance.now() > end) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+    await sleep(20);
+  }
+}
+
+/** Two or more peers that know each other through the first one. */
+export async function startPeers(
+  t: TestContext,
+  count: number,
+  init: Partial<NetworkInit> = {},
+): Promise<[TestPeer, ...TestPeer[]]> {
+  const first = await startPeer(t, 1, init);
+  const others: TestPeer[] = [];
+  for (let number = 2; number <= count; number++)
+    others.push(await startPeer(t, number, { bootstrap: first.network.addresses(), ...init }));
+  const all: [TestPeer, ...TestPeer[]] = [first, ...others];
+  await until(`${count} peers are connected`, () =>
+    all.every(({ network }) => network.connected().length === count - 1),
+  );
+  return all;
+}
+
+/** Bytes that repeat nothing, from a seed. */
+export function randomBytes(length: number, seed: string): Uint8Array {
+  const random = createRandom(seed);
+  const words = new Uint32Array(Math.ceil(length / 4));
+  for (let index = 0; index < words.length; index++) words[index] = random.uint32();
+  return new Uint8Array(words.buffer, 0, length);
+}

@@ -1,0 +1,258 @@
+/** The voting rules of DESIGN §4: propose, notarize, skip, finalize. Each function takes the one step that is possible now. */
+import type { PeerId } from '@murmuration/base';
+import { cidOfDigest } from '@murmuration/base';
+import { wantList } from './blobs.ts';
+import { type Announcement, buildRecord, encodeList, listCid } from './block-record.ts';
+import { encodeCertificate } from './certificate.ts';
+import {
+  depthMax,
+  proposeGraceMs,
+  reproposeDelayMs,
+  viewTimeoutGrowth,
+  viewTimeoutMaxMs,
+} from './defaults.ts';
+import { examine, isReachable, resultOf } from './follow.ts';
+import { decodeHeader, encodeHeader, type Header } from './header.ts';
+import type { BlockId } from './index.ts';
+import { parseInvitation } from './invitation.ts';
+import { justifiedBase } from './justify.ts';
+import { nextState, stateRootOf } from './ledger-state.ts';
+import { epochOf, headOf, type Machine, mayVote, type Plan, tipOf, type ViewSlot } from './machine.ts';
+import { includable, isWidelyHeld, selectForBlock } from './pool.ts';
+import { expectedMembers, isOver, isUrgent } from './readiness.ts';
+import { decide } from './settle.ts';
+import { ownVote, signProposal, signVote } from './sign.ts';
+import type { Proposal } from './statement.ts';
+import { addCertificate, baseOfView, countVote, isActive, proposerOfView, slotOf } from './views.ts';
+import type { Choice } from './vote.ts';
+import { executionOf } from './weights.ts';
+
+/** Signs a vote, counts it, and takes the certificate in that it may complete. */
+function cast(machine: Machine, choice: Choice, view: number, block: BlockId | undefined): void {
+  const { vote, signature } = signVote(machine, choice, view, block);
+  const certificate = countVote(machine, vote, signature);
+  if (!certificate) return;
+  if (certificate.choice === 'finalize') decide(machine, certificate);
+  else addCertificate(machine, certificate);
+}
+
+/** Turns proposals into checked blocks as soon as their parent and their contributions are known. */
+export function resolveProposals(machine: Machine): boolean {
+  let changed = false;
+  for (const slot of machine.views.values())
+    if (slot.proposal && !slot.proposal.record && slot.proposal.problem === undefined)
+      changed = resolve(machine, slot.proposal) || changed;
+  return changed;
+}
+
+function resolve(machine: Machine, slot: NonNullable<ViewSlot['proposal']>): boolean {
+  const { proposal } = slot;
+  const { header } = proposal;
+  const known = machine.records.get(proposal.block);
+  if (known) {
+    slot.record = known;
+    return true;
+  }
+  const parent = machine.records.get(header.parent);
+  if (!parent) return false;
+  if (header.view !== proposal.view || header.proposer !== proposal.proposer) {
+    slot.problem = 'block of another view';
+    return false;
+  }
+  const announcements = announcementsOf(machine, proposal);
+  if (!announcements) return false;
+  const built = buildRecord(
+    machine.rules,
+    parent,
+    proposal.block,
+    header,
+    proposal.headerBytes,
+    announcements,
+  );
+  if (built.record) machine.records.set(proposal.block, built.record);
+  if (built.record) slot.record = built.record;
+  else slot.problem = built.problem;
+  return true;
+}
+
+function announcementsOf(
+  machine: Machine,
+  { contributions, header, proposer }: Proposal,
+): Announcement[] | undefined {
+  const list = machine.lists.get(header.list);
+  const found = contributions.map(
+    (cid) => machine.pool.get(cid) ?? list?.find(({ contribution }) => contribution.cid === cid),
+  );
+  if (found.every((announcement) => announcement !== undefined)) return found;
+  if (!list) wantList(machine, header.list, proposer);
+  return undefined;
+}
+
+/** Executes the current proposal and signs notarize for it: at most one block per view, also after a skip. */
+export function notarize(machine: Machine): boolean {
+  const { view } = machine;
+  const slot = machine.views.get(view)?.proposal;
+  if (!slot?.record || machine.diverged || machine.installing) return false;
+  const { record, proposal } = slot;
+  const base = justifiedBase(machine, proposal, record);
+  if (!base || (record !== base && !isReachable(machine, base.block.id))) return false;
+  const tooDeep = base.block.height - tipOf(machine).block.height >= depthMax;
+  if (tooDeep && record !== base && record.block.contributions.length > 0) return false;
+  const root = examine(machine, record);
+  if (root !== 'equal' || !mayVote(machine) || ownVote(machine, view, 'notarize')) return false;
+  cast(machine, 'notarize', view, record.block.id);
+  return true;
+}
+
+/** Signs finalize for every view that was notarized, unless it was skipped or our root is another. */
+export function finalize(machine: Machine): boolean {
+  if (!mayVote(machine)) return false;
+  for (const [view, { notarized }] of machine.views) {
+    if (!notarized?.block || ownVote(machine, view, 'skip') || ownVote(machine, view, 'finalize')) continue;
+    if (machine.records.get(notarized.block)?.root === 'different') continue;
+    cast(machine, 'finalize', view, notarized.block);
+    return true;
+  }
+  return false;
+}
+
+/** When the view's time is over: signs skip, unless finalize was signed, even after notarizing. */
+export function skip(machine: Machine): boolean {
+  const { view } = machine;
+  if (machine.readyAt === undefined || isOver(machine) || !mayVote(machine)) return false;
+  machine.viewDeadline ??= machine.now + timeoutOf(machine);
+  if (machine.now < machine.viewDeadline) return false;
+  if (ownVote(machine, view, 'skip') || ownVote(machine, view, 'finalize')) return false;
+  cast(machine, 'skip', view, undefined);
+  return true;
+}
+
+/** No time for a proposer that has been silent; otherwise more with every view since the last final block. */
+function timeoutOf(machine: Machine): number {
+  if (!isActive(machine, proposerOfView(machine))) return 0;
+  const grown =
+    machine.rules.run.round.viewTimeoutMs *
+    viewTimeoutGrowth ** Math.min(64, machine.view - machine.floor - 1);
+  return Math.min(viewTimeoutMaxMs, grown);
+}
+
+/** Whether every contribution that we waited for is held by a quorum, so that waiting longer brings nothing. */
+const isComplete = (machine: Machine): boolean => {
+  const expected = expectedMembers(machine);
+  return includable(machine, headOf(machine)).every(
+    (entry) => !expected.includes(entry.contribution.author) || isWidelyHeld(machine, entry),
+  );
+};
+
+/** When a ready proposer stops waiting for others' holdings, or for the finalization that makes a proposal needless. */
+export const proposeAt = (machine: Machine): number =>
+  (machine.readyAt ?? machine.now) + (isUrgent(machine) ? reproposeDelayMs : proposeGraceMs);
+
+/** Chooses what we would propose on the head. Members that do not propose execute it ahead: it is likely the same. */
+function planRound(machine: Machine, mine: boolean): Plan | undefined {
+  const head = headOf(machine);
+  const { plan } = machine;
+  if (plan && plan.parent === head.block.id && (!mine || plan.view === machine.view)) return plan;
+  const due = machine.now >= proposeAt(machine);
+  if (isUrgent(machine) ? !due : !isComplete(machine) && !(mine && due)) return undefined;
+  const announcements = isUrgent(machine) ? [] : selectForBlock(machine, head);
+  if (announcements.length === 0 && !isUrgent(machine)) return undefined;
+  const { run } = machine.rules;
+  const { roster, norms } = head.state;
+  const contributions = announcements.map(({ contribution }) => contribution);
+  const execution = executionOf({ run, roster, norms }, head.block.id, head.block.height + 1, contributions);
+  machine.plan = { parent: head.block.id, view: machine.view, announcements, execution };
+  return machine.plan;
+}
+
+/** Prepares the round's block, and proposes it when it is our turn. Returns whether it did. */
+export function propose(machine: Machine): boolean {
+  if (machine.readyAt === undefined || isOver(machine) || !mayVote(machine)) return false;
+  const mine = proposerOfView(machine) === machine.init.self && !machine.own.proposals.has(machine.view);
+  const slot = machine.views.get(machine.view);
+  if (slot?.proposal || ownVote(machine, machine.view, 'notarize')) return false;
+  const base = baseOfView(machine);
+  const head = headOf(machine);
+  if (!base || base.record !== head) return false;
+  if (head.terminal && head !== tipOf(machine)) {
+    if (!mine || machine.now < proposeAt(machine)) return false;
+    publish(machine, base.after, undefined);
+    return true;
+  }
+  const plan = planRound(machine, mine);
+  if (!plan) return false;
+  const tensors =
+    plan.announcements.length === 0 ? head.block.tensors : resultOf(machine, plan.execution)?.tensors;
+  if (!mine || !tensors) return false;
+  const list = encodeList(plan.announcements);
+  const invitation = chooseInvitation(machine);
+  const contributions = plan.announcements.map(({ contribution }) => contribution);
+  const state = nextState(
+    machine.rules.run,
+    head.state,
+    head.block.height + 1,
+    contributions,
+    invitation && parseInvitation(invitation),
+  );
+  const header: Header = {
+    run: machine.rules.runDigest,
+    epoch: epochOf(machine),
+    view: machine.view,
+    height: head.block.height + 1,
+    parent: head.block.id,
+    proposer: machine.init.self,
+    list: listCid(list, machine.rules.hash),
+    tensors,
+    root: stateRootOf(tensors, state, machine.rules.hash),
+    invitation,
+  };
+  publish(machine, base.after, { header, announcements: plan.announcements, list });
+  return true;
+}
+
+/** Signs and sends a proposal: a new block, or the head again. The skips that justify it go before it. */
+function publish(
+  machine: Machine,
+  after: number,
+  fresh:
+    | { readonly header: Header; readonly announcements: readonly Announcement[]; readonly list: Uint8Array }
+    | undefined,
+): void {
+  const head = headOf(machine);
+  const list = fresh?.list ?? encodeList(head.announcements);
+  const headerBytes = fresh ? encodeHeader(fresh.header) : head.headerBytes;
+  const announcements = fresh?.announcements ?? head.announcements;
+  for (let view = after; view < machine.view; view++) {
+    const { notarized, skipped } = machine.views.get(view) ?? {};
+    const proof = view === after ? (machine.view - after > 1 ? notarized : undefined) : skipped;
+    if (proof) machine.out.statements.push(encodeCertificate(machine.rules.runDigest, proof));
+  }
+  const unsigned = {
+    epoch: epochOf(machine),
+    view: machine.view,
+    after,
+    headerBytes,
+    contributions: announcements.map(({ contribution }) => contribution.cid),
+    proposer: machine.init.self as PeerId,
+  };
+  const bytes = signProposal(machine, unsigned, list);
+  const header = fresh?.header ?? decodeHeader(headerBytes);
+  const block = cidOfDigest(machine.rules.hash(headerBytes), 'dag-cbor');
+  if (fresh) machine.out.serve.push({ kind: 'serve', blob: header.list, bytes: list });
+  if (fresh) machine.lists.set(header.list, fresh.announcements);
+  slotOf(machine, machine.view).proposal = { proposal: { ...unsigned, header, block }, bytes };
+}
+
+/** An invitation of a guest that has caught up. Whether it is valid was checked when it arrived. */
+function chooseInvitation(machine: Machine): Uint8Array | undefined {
+  const height = headOf(machine).block.height + 1;
+  if (height !== tipOf(machine).block.height + 1 || height >= machine.rules.run.rounds) return undefined;
+  for (const [guest, { bytes, expires }] of machine.invitations) {
+    const { roster, admitted } = headOf(machine).state;
+    const final = machine.peers.get(guest)?.final ?? -1;
+    const fits =
+      expires >= height && !roster.includes(guest) && !admitted.some((entry) => entry.guest === guest);
+    if (fits && final >= machine.settled.block.height - 1) return bytes;
+  }
+  return undefined;
+}

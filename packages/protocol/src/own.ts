@@ -1,0 +1,50 @@
+/** The own contributions: which one is pending, which will never enter a block. */
+import { ancestorAt, type BlockRecord } from './block-record.ts';
+import { headOf, type Machine, type OwnContribution, report } from './machine.ts';
+
+/** The own unexpired contribution that a block carries. */
+export function ownIn(machine: Machine, record: BlockRecord): OwnContribution | undefined {
+  return [...machine.own.contributions.values()].find(
+    (own) => !own.expired && record.block.contributions.some(({ cid }) => cid === own.contribution.cid),
+  );
+}
+
+/** Whether a contribution is in a block of the chain that ends in `head`. */
+export function isIncluded(head: BlockRecord, own: OwnContribution): boolean {
+  let at: BlockRecord | undefined = head;
+  while (at && at.block.height > own.contribution.baseHeight) {
+    if (at.block.contributions.some(({ cid }) => cid === own.contribution.cid)) return true;
+    at = at.parent;
+  }
+  return false;
+}
+
+/** The oldest own contribution that waits for a block. */
+export function pendingOwn(machine: Machine): OwnContribution | undefined {
+  const head = headOf(machine);
+  return [...machine.own.contributions.values()]
+    .filter((own) => !own.expired && !isIncluded(head, own))
+    .sort((a, b) => a.contribution.sequence - b.contribution.sequence)[0];
+}
+
+export function expireOwn(machine: Machine, own: OwnContribution): void {
+  if (own.expired || isIncluded(headOf(machine), own)) return;
+  own.expired = true;
+  machine.out.rest.push({ kind: 'expire', contribution: own.contribution.cid });
+  report(machine, { kind: 'expired', contribution: own.contribution.cid });
+}
+
+/** After a block became final: own contributions that are in the final chain are done, those that cannot follow expire. */
+export function settleOwn(machine: Machine): void {
+  const { settled } = machine;
+  for (const [sequence, own] of machine.own.contributions) {
+    const { base, baseHeight } = own.contribution;
+    if (baseHeight > settled.block.height) continue;
+    const included = isIncluded(settled, own);
+    const late = settled.block.height >= baseHeight + machine.rules.run.lateHeights;
+    const ancestor = ancestorAt(settled, baseHeight);
+    const forked = ancestor !== undefined && ancestor.block.id !== base;
+    if (!included && (late || forked)) expireOwn(machine, own);
+    if (included || own.expired) machine.own.contributions.delete(sequence);
+  }
+}

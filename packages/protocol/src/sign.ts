@@ -1,0 +1,108 @@
+/** What this peer signs. Every signature is durable before it is sent, and sent again as the same bytes. */
+import { encodeCbor } from '@murmuration/base';
+import type { BlockRecord } from './block-record.ts';
+import { contributionsPerAuthorMax } from './defaults.ts';
+import type { BlockId, ContributionDraft } from './index.ts';
+import { epochOf, type Machine, tipOf } from './machine.ts';
+import {
+  contributionBody,
+  decodeStatement,
+  encodeSigned,
+  type Presence,
+  type Proposal,
+  presenceBody,
+  proposalBody,
+} from './statement.ts';
+import { type Choice, type Vote, voteBody } from './vote.ts';
+
+const sign = (machine: Machine) => (bytes: Uint8Array) => machine.components.sign(bytes);
+
+/** A record of a height that no final block reaches, so that it is never forgotten. */
+const forever = (machine: Machine): number => machine.rules.run.rounds + 1;
+
+const persist = (machine: Machine, key: string, height: number, bytes: Uint8Array): void => {
+  machine.out.persist.push({ kind: 'persist', record: { key, height, bytes } });
+};
+
+const voteKey = (epoch: number, view: number, choice: Choice): string => `vote/${epoch}/${view}/${choice}`;
+
+/** The own vote of a kind in a view of this epoch, as it was sent. */
+export const ownVote = (machine: Machine, view: number, choice: Choice): Uint8Array | undefined =>
+  machine.own.votes.get(`${view}/${choice}`);
+
+/** Signs a vote that the rules allow; the caller counts it. */
+export function signVote(
+  machine: Machine,
+  choice: Choice,
+  view: number,
+  block: BlockId | undefined,
+): { readonly vote: Vote; readonly signature: Uint8Array } {
+  const epoch = epochOf(machine);
+  const vote: Vote = { epoch, view, choice, block, voter: machine.init.self };
+  const bytes = encodeSigned('vote', voteBody(machine.rules.runDigest, vote), sign(machine));
+  persist(machine, voteKey(epoch, view, choice), tipOf(machine).block.height + 1, bytes);
+  machine.own.votes.set(`${view}/${choice}`, bytes);
+  machine.out.statements.push(bytes);
+  const statement = decodeStatement(bytes, machine.rules.hash);
+  return { vote, signature: (statement as { signature: Uint8Array }).signature };
+}
+
+/** Signs the only proposal of a view. */
+export function signProposal(
+  machine: Machine,
+  proposal: Omit<Proposal, 'header' | 'block'>,
+  list: Uint8Array,
+): Uint8Array {
+  const bytes = encodeSigned('proposal', proposalBody(machine.rules.runDigest, proposal), sign(machine));
+  machine.own.proposals.set(proposal.view, { bytes, list });
+  persistProposal(machine, proposal.epoch, proposal.view);
+  machine.out.statements.push(bytes);
+  return bytes;
+}
+
+function persistProposal(machine: Machine, epoch: number, view: number): void {
+  const own = machine.own.proposals.get(view);
+  if (!own) return;
+  persist(
+    machine,
+    `proposal/${epoch}/${view}`,
+    tipOf(machine).block.height + 1,
+    encodeCbor([own.bytes, own.list]),
+  );
+}
+
+/** Signs the announcement of a new delta. */
+export function signContribution(machine: Machine, draft: ContributionDraft): Uint8Array {
+  const sequence = machine.own.sequence + 1;
+  const body = contributionBody(machine.rules.runDigest, machine.init.self, sequence, draft);
+  const bytes = encodeSigned('contribution', body, sign(machine));
+  machine.own.sequence = sequence;
+  persist(machine, `contribution/${sequence % contributionsPerAuthorMax}`, forever(machine), bytes);
+  machine.out.statements.push(bytes);
+  return bytes;
+}
+
+/** Presence is a hint, not a promise: it is neither durable nor repeated. */
+export const signPresence = (machine: Machine, presence: Presence): Uint8Array =>
+  encodeSigned('presence', presenceBody(machine.rules.runDigest, presence), sign(machine));
+
+/** Keeps an applied block that is not final, so that a restart knows what the engine stands at. */
+export function keepBlock(machine: Machine, record: BlockRecord, entry: Uint8Array): void {
+  persist(machine, `block/${record.block.id}`, record.block.height, entry);
+}
+
+/**
+ * After a block became final: what was signed in later views is kept under the next height, because records of lower
+ * heights are forgotten; what was signed in decided views goes.
+ */
+export function retainSignatures(machine: Machine, epoch: number): void {
+  for (const [key, bytes] of machine.own.votes) {
+    const [view, choice] = key.split('/') as [string, Choice];
+    if (Number(view) <= machine.floor) machine.own.votes.delete(key);
+    else persist(machine, voteKey(epoch, Number(view), choice), tipOf(machine).block.height + 1, bytes);
+  }
+  for (const view of machine.own.proposals.keys()) {
+    if (view <= machine.floor) machine.own.proposals.delete(view);
+    else persistProposal(machine, epoch, view);
+  }
+}

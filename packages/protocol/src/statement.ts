@@ -1,0 +1,294 @@
+/**
+ * The wire. A gossip message is a dag-cbor list of statements, each a byte string: dag-cbor of `{ body, kind,
+ * signature }`. A signature covers `murmuration/1/<kind>`, a zero byte and the body; the body names the run and the
+ * signer. Certificates and invitations carry their signatures in the body and have none of their own.
+ */
+import {
+  type Cid,
+  cidOfDigest,
+  DigestError,
+  decodeCbor,
+  digestOfCid,
+  encodeCbor,
+  type PeerId,
+} from '@murmuration/base';
+import { type Certificate, readCertificate } from './certificate.ts';
+import { announcementBytesMax, messageBytesMax, statementsMax } from './defaults.ts';
+import { ProtocolError } from './errors.ts';
+import {
+  bytesField,
+  bytesListField,
+  cidField,
+  type Fields,
+  integerField,
+  peerField,
+  readFields,
+  realField,
+  wordField,
+} from './fields.ts';
+import { decodeHeader, type Header, headerBytesMax } from './header.ts';
+import type { BlockId, Contribution, ContributionDraft } from './index.ts';
+import { encodeInvitation, type Invitation, parseInvitation } from './invitation.ts';
+import { signedBytes } from './signing.ts';
+import { readVote, type Vote } from './vote.ts';
+
+/** What a peer says of itself: where it stands, and which blobs it holds. */
+export interface Presence {
+  readonly peer: PeerId;
+  readonly epoch: number;
+  readonly view: number;
+  readonly head: number;
+  readonly final: number;
+  /** First 8 bytes of the CID digest of each contribution whose blob this peer holds and found valid. */
+  readonly holds: readonly string[];
+}
+
+export interface Proposal {
+  readonly epoch: number;
+  readonly view: number;
+  /** The view in which the block that this one builds on (or proposes again) was notarized; −1: the epoch's base. */
+  readonly after: number;
+  readonly header: Header;
+  readonly headerBytes: Uint8Array;
+  readonly block: BlockId;
+  /** CIDs of the contributions, sorted as in the list. */
+  readonly contributions: readonly Cid[];
+  readonly proposer: PeerId;
+}
+
+export interface Signed {
+  readonly run: Uint8Array;
+  readonly signer: PeerId;
+  readonly signature: Uint8Array;
+  /** What the signature covers. */
+  readonly signed: Uint8Array;
+  /** The whole statement, as it is sent on. */
+  readonly bytes: Uint8Array;
+}
+
+export type SignedStatement = Signed &
+  (
+    | { readonly kind: 'contribution'; readonly contribution: Contribution }
+    | { readonly kind: 'presence'; readonly presence: Presence }
+    | { readonly kind: 'proposal'; readonly proposal: Proposal }
+    | { readonly kind: 'vote'; readonly vote: Vote }
+  );
+
+export type Statement =
+  | SignedStatement
+  | {
+      readonly kind: 'certificate';
+      readonly run: Uint8Array;
+      readonly certificate: Certificate;
+      readonly bytes: Uint8Array;
+    }
+  | {
+      readonly kind: 'invitation';
+      readonly run: Uint8Array;
+      readonly invitation: Invitation;
+      readonly bytes: Uint8Array;
+    };
+
+export type Hash = (bytes: Uint8Array) => Uint8Array;
+
+const prefixBytes = 8;
+const holdsMax = 512;
+const toHex = (bytes: Uint8Array): string =>
+  Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+
+/** How a presence names a contribution. */
+export const holdingOf = (contribution: Cid): string =>
+  toHex(digestOfCid(contribution).subarray(0, prefixBytes));
+
+const contributionKeys = [
+  'run',
+  'author',
+  'base',
+  'baseHeight',
+  'sequence',
+  'blob',
+  'blobBytes',
+  'norm',
+  'tokens',
+  'steps',
+  'loss',
+];
+
+/** The signed parts of a contribution, as its author announces them. */
+export const contributionBody = (
+  run: Uint8Array,
+  author: PeerId,
+  sequence: number,
+  draft: ContributionDraft,
+): Record<string, unknown> => ({
+  run,
+  author,
+  base: draft.base,
+  baseHeight: draft.baseHeight,
+  sequence,
+  blob: draft.blob,
+  blobBytes: draft.blobBytes,
+  norm: draft.norm,
+  tokens: draft.tokens,
+  steps: draft.steps,
+  loss: draft.loss,
+});
+
+export const presenceBody = (run: Uint8Array, presence: Presence): Record<string, unknown> => ({
+  run,
+  ...presence,
+  holds: Uint8Array.from(
+    presence.holds.flatMap((hex) => (hex.match(/../g) ?? []).map((byte) => Number.parseInt(byte, 16))),
+  ),
+});
+
+export const proposalBody = (
+  run: Uint8Array,
+  proposal: Omit<Proposal, 'header' | 'block'>,
+): Record<string, unknown> => ({
+  run,
+  epoch: proposal.epoch,
+  view: proposal.view,
+  after: proposal.after,
+  header: proposal.headerBytes,
+  contributions: proposal.contributions.map(digestOfCid),
+  proposer: proposal.proposer,
+});
+
+/** Signs a body and wraps it. */
+export const encodeSigned = (
+  kind: SignedStatement['kind'],
+  body: unknown,
+  sign: (bytes: Uint8Array) => Uint8Array,
+): Uint8Array => encodeCbor({ kind, body, signature: sign(signedBytes(kind, body)) });
+
+/** An invitation as a statement of its own. */
+export const encodeInvitationStatement = (invitation: Invitation): Uint8Array =>
+  encodeCbor({ kind: 'invitation', body: decodeCbor(encodeInvitation(invitation)) });
+
+export const encodeMessage = (statements: readonly Uint8Array[]): Uint8Array => encodeCbor(statements);
+
+/** Splits a gossip message into statements. Throws `ProtocolError` or `DigestError`. */
+export function decodeMessage(bytes: Uint8Array): readonly Uint8Array[] {
+  if (bytes.length > messageBytesMax)
+    throw new ProtocolError(`message: expected at most ${messageBytesMax} bytes, got ${bytes.length}`, {
+      code: 'bad-message',
+      length: bytes.length,
+    });
+  const fields: Fields = { where: 'message', values: { statements: decodeCbor(bytes) } };
+  const statements = bytesListField(fields, 'statements', statementsMax);
+  if (statements.length === 0)
+    throw new ProtocolError('message: expected at least one statement', { code: 'bad-message' });
+  return statements;
+}
+
+/** Reads one statement's structure and bounds; no signature is checked. Throws `ProtocolError` `bad-message`. */
+export function decodeStatement(bytes: Uint8Array, hash: Hash): Statement {
+  try {
+    return readStatement(bytes, hash);
+  } catch (cause) {
+    if (!(cause instanceof DigestError)) throw cause;
+    throw new ProtocolError(`statement: ${cause.message}`, { code: 'bad-message' }, { cause });
+  }
+}
+
+function readStatement(bytes: Uint8Array, hash: Hash): Statement {
+  const value = decodeCbor(bytes);
+  const kind = (value as { kind?: unknown } | null)?.kind;
+  if (kind === 'certificate' || kind === 'invitation') {
+    const { body } = readFields(value, 'statement', ['kind', 'body']).values;
+    if (kind === 'certificate') return { kind, bytes, ...readCertificate(body) };
+    const invitation = parseInvitation(encodeCbor(body));
+    return { kind, bytes, run: invitation.run, invitation };
+  }
+  const envelope = readFields(value, 'statement', ['kind', 'body', 'signature']);
+  const body = envelope.values.body;
+  const signature = bytesField(envelope, 'signature', 64);
+  const signedKind = wordField(envelope, 'kind', ['contribution', 'presence', 'proposal', 'vote']);
+  const common = { signature, signed: signedBytes(signedKind, body), bytes };
+  switch (signedKind) {
+    case 'contribution':
+      return { kind: signedKind, ...common, ...readContribution(body, bytes, hash) };
+    case 'presence':
+      return { kind: signedKind, ...common, ...readPresence(body) };
+    case 'proposal':
+      return { kind: signedKind, ...common, ...readProposal(body, hash) };
+    case 'vote': {
+      const { run, vote } = readVote(body);
+      return { kind: signedKind, ...common, run, vote, signer: vote.voter };
+    }
+  }
+}
+
+function readContribution(body: unknown, bytes: Uint8Array, hash: Hash) {
+  if (bytes.length > announcementBytesMax)
+    throw new ProtocolError(`contribution: expected at most ${announcementBytesMax} bytes`, {
+      code: 'bad-message',
+    });
+  const fields = readFields(body, 'contribution', contributionKeys);
+  const norm = realField(fields, 'norm');
+  if (norm <= 0) throw new ProtocolError('contribution.norm: expected > 0', { code: 'bad-message', norm });
+  const contribution: Contribution = {
+    cid: cidOfDigest(hash(bytes), 'dag-cbor'),
+    author: peerField(fields, 'author'),
+    base: cidField(fields, 'base'),
+    baseHeight: integerField(fields, 'baseHeight', 0, 2 ** 31),
+    sequence: integerField(fields, 'sequence', 1),
+    blob: cidField(fields, 'blob'),
+    blobBytes: integerField(fields, 'blobBytes', 1, 2 ** 31),
+    norm,
+    tokens: integerField(fields, 'tokens', 1, 2 ** 31),
+    steps: integerField(fields, 'steps', 1, 2 ** 31),
+    loss: realField(fields, 'loss'),
+  };
+  return { run: bytesField(fields, 'run', 32), contribution, signer: contribution.author };
+}
+
+function readPresence(body: unknown) {
+  const fields = readFields(body, 'presence', ['run', 'peer', 'epoch', 'view', 'head', 'final', 'holds']);
+  const holds = bytesField(fields, 'holds', 0, holdsMax * prefixBytes);
+  if (holds.length % prefixBytes !== 0)
+    throw new ProtocolError(`presence.holds: expected a multiple of ${prefixBytes} bytes`, {
+      code: 'bad-message',
+    });
+  const presence: Presence = {
+    peer: peerField(fields, 'peer'),
+    epoch: integerField(fields, 'epoch'),
+    view: integerField(fields, 'view'),
+    head: integerField(fields, 'head', 0, 2 ** 31),
+    final: integerField(fields, 'final', 0, 2 ** 31),
+    holds: Array.from({ length: holds.length / prefixBytes }, (_, index) =>
+      toHex(holds.subarray(index * prefixBytes, (index + 1) * prefixBytes)),
+    ),
+  };
+  return { run: bytesField(fields, 'run', 32), presence, signer: presence.peer };
+}
+
+function readProposal(body: unknown, hash: Hash) {
+  const fields = readFields(body, 'proposal', [
+    'run',
+    'epoch',
+    'view',
+    'after',
+    'header',
+    'contributions',
+    'proposer',
+  ]);
+  const headerBytes = bytesField(fields, 'header', 1, headerBytesMax);
+  const header = decodeHeader(headerBytes);
+  const digests = bytesListField(fields, 'contributions', 256);
+  if (digests.some((digest) => digest.length !== 32))
+    throw new ProtocolError('proposal.contributions: expected digests of 32 bytes', { code: 'bad-message' });
+  const view = integerField(fields, 'view');
+  const proposal: Proposal = {
+    epoch: integerField(fields, 'epoch'),
+    view,
+    after: integerField(fields, 'after', -1, view - 1),
+    header,
+    headerBytes,
+    block: cidOfDigest(hash(headerBytes), 'dag-cbor'),
+    contributions: digests.map((digest) => cidOfDigest(digest, 'dag-cbor')),
+    proposer: peerField(fields, 'proposer'),
+  };
+  return { run: bytesField(fields, 'run', 32), proposal, signer: proposal.proposer };
+}

@@ -1,0 +1,198 @@
+/** Runs one scenario to its end and tells what happened. Equal scenarios give equal outcomes. */
+import {
+  type Cid,
+  cidOf,
+  createRandom,
+  type PeerId,
+  parseRunConfig,
+  type Random,
+  type RunConfig,
+  runIdOf,
+} from '@murmuration/base';
+import { createInvitation, signInvitation } from '@murmuration/protocol';
+import { fromString } from 'uint8arrays/from-string';
+import { createJudge } from './judge.ts';
+import { createKeys, type Keys } from './keys.ts';
+import type { Fault, Outcome, Scenario } from './scenario.ts';
+import { createSimPeer, type SimNetwork, type SimPeer } from './sim-peer.ts';
+import { createWorld, type World } from './world.ts';
+
+/** The run that a scenario's peers train; only what the protocol reads matters. */
+export function runOf(scenario: Scenario, founders: readonly PeerId[]): RunConfig {
+  const name = cidOf(fromString(scenario.seed));
+  return parseRunConfig({
+    protocol: 1,
+    nonce: '0'.repeat(32),
+    name: 'simulated',
+    model: { graph: name, bytes: 1 },
+    tokenizer: 'bytes',
+    sample: { context: 2, batch: 1 },
+    initial: { seed: scenario.seed.slice(0, 64), tensors: name, parameters: 1 },
+    inner: {
+      optimizer: 'adamw',
+      learningRate: 0.001,
+      floor: 0.1,
+      warmupRounds: 0,
+      beta1: 0.9,
+      beta2: 0.99,
+      epsilon: 1e-8,
+      weightDecay: 0,
+      clipNorm: 1,
+    },
+    round: { steps: 5, stepsMax: 50, graceMs: 1_000, durationMaxMs: 10_000, viewTimeoutMs: 1_500 },
+    delta: { chunk: 4_096, k: 64, bits: 1, feedback: 0.95, blobBytesMax: 1_000_000 },
+    aggregation: { rule: 'mean', kappa: 0, guestShare: 0.25, contributionsMax: 64 },
+    outer: [{ fromRound: 0, step: 1 }],
+    quorum: scenario.quorum,
+    founders: [...founders],
+    invitationSignatures: Math.min(2, founders.length),
+    lateHeights: 4,
+    snapshotEvery: scenario.snapshotEvery,
+    rounds: scenario.rounds,
+  });
+}
+
+function invite(keys: Keys, runId: Cid, run: RunConfig, guest: PeerId): Uint8Array {
+  const unsigned = createInvitation({ runId, guest, expires: run.rounds });
+  return run.founders
+    .slice(0, run.invitationSignatures)
+    .reduce((bytes, founder) => signInvitation(bytes, founder, keys.componentsOf(founder).sign), unsigned);
+}
+
+function createNetwork(
+  scenario: Scenario,
+  world: World,
+  random: Random,
+  peers: readonly SimPeer[],
+): SimNetwork {
+  const separated = (a: SimPeer, b: SimPeer): boolean =>
+    scenario.faults.some(
+      (fault) =>
+        fault.kind === 'partition' &&
+        world.now >= fault.fromMs &&
+        world.now < fault.untilMs &&
+        fault.side.includes(peers.indexOf(a)) !== fault.side.includes(peers.indexOf(b)),
+    );
+  const chance = (probability: number): boolean => random.unit() < probability;
+  const delay = (): number => {
+    const [low, high] = scenario.latencyMs;
+    return low + random.below(high - low + 1);
+  };
+  return {
+    delay,
+    publish(from, bytes) {
+      for (const to of peers) {
+        if (to === from || separated(from, to)) continue;
+        const copies = (chance(scenario.loss) ? 0 : 1) + (chance(scenario.duplication) ? 1 : 0);
+        for (let copy = 0; copy < copies; copy++)
+          world.after(delay(), () => {
+            if (to.isUp) to.handle({ kind: 'message', from: from.id, bytes });
+          });
+      }
+    },
+    reach(from, to) {
+      const up = to
+        .map((id) => peers.find((peer) => peer.id === id))
+        .filter((peer) => peer?.isUp && !separated(from, peer));
+      return up[0];
+    },
+  };
+}
+
+function planFault(
+  fault: Fault,
+  world: World,
+  peers: readonly SimPeer[],
+  connect: (peer: SimPeer) => void,
+): void {
+  if (fault.kind === 'partition') {
+    world.after(fault.untilMs, () => peers.forEach(connect));
+    return;
+  }
+  const peer = peers[fault.peer] as SimPeer;
+  if (fault.kind === 'crash') {
+    peer.crashAt = { effect: fault.effect, downMs: fault.downMs };
+    return;
+  }
+  world.after(fault.fromMs, () => peer.kill());
+  if (fault.untilMs !== undefined) world.after(fault.untilMs, () => peer.boot());
+}
+
+const hex = (bytes: Uint8Array): string =>
+  Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+
+export function simulate(scenario: Scenario): Outcome {
+  const random = createRandom(scenario.seed);
+  const world = createWorld();
+  const judge = createJudge();
+  const keys = createKeys(scenario.seed);
+  const founders = Array.from({ length: scenario.members }, (_, index) => keys.idOf(index));
+  const run = runOf(scenario, founders);
+  const runId = runIdOf(run);
+  const peers: SimPeer[] = [];
+  const network = createNetwork(scenario, world, random.fork('network'), peers);
+  const guests = scenario.guests.map((_, index) => keys.idOf(scenario.members + index));
+  for (const [index, id] of [...founders, ...guests].entries()) {
+    const isGuest = index >= scenario.members;
+    peers.push(
+      createSimPeer(
+        {
+          id,
+          role: isGuest ? 'guest' : 'member',
+          run,
+          runId,
+          scenario,
+          random: random.fork(`peer ${index}`),
+          invitation: isGuest ? invite(keys, runId, run, id) : undefined,
+        },
+        { world, judge, keys, network },
+      ),
+    );
+  }
+  const connect = (peer: SimPeer): void => {
+    for (const other of peers) {
+      if (other === peer || !other.isUp || !peer.isUp) continue;
+      peer.handle({ kind: 'connected', peer: other.id });
+      other.handle({ kind: 'connected', peer: peer.id });
+    }
+  };
+  peers.forEach((peer, index) => {
+    const boot = peer.boot;
+    peer.boot = () => {
+      boot();
+      world.after(5, () => connect(peer));
+    };
+    world.after(scenario.guests[index - scenario.members]?.atMs ?? index, () => peer.boot());
+  });
+  for (const fault of scenario.faults) planFault(fault, world, peers, connect);
+  const gone = new Set(
+    scenario.faults
+      .filter((fault) => fault.kind === 'away' && fault.untilMs === undefined)
+      .map((fault) => (fault as { peer: number }).peer),
+  );
+  const remaining = peers.filter((_, index) => !gone.has(index));
+  const hasEnded = (peer: SimPeer): boolean => peer.replica?.view.phase === 'ended';
+  world.run(scenario.limitMs, () => judge.problems.length > 0 || remaining.every(hasEnded));
+  for (const peer of remaining) {
+    const view = peer.replica?.view;
+    if (!hasEnded(peer))
+      judge.complain(
+        `G3: ${peer.id} has not ended: ${view ? `${view.phase}, final ${view.final.height}, head ${view.head.height}, view ${view.view}` : 'down'}`,
+      );
+  }
+  return {
+    scenario,
+    problems: judge.problems,
+    elapsedMs: world.now,
+    finalAtMs: judge.finalAtMs,
+    skippedViews: judge.skippedViews,
+    peers: peers.map((peer) => ({
+      peer: peer.id,
+      height: peer.replica?.view.final.height ?? -1,
+      stateRoot: peer.replica ? hex(peer.replica.view.final.stateRoot) : '',
+      phase: peer.replica?.view.phase ?? 'down',
+      effects: peer.effects,
+      published: peer.publishedCount,
+    })),
+  };
+}

@@ -1,0 +1,20 @@
+/** `npm run bench -- QUESTION [--json]`: runs one benchmark; with --json its figures are the last line, as one object. */
+import { bench as delta } from '../packages/delta/bench/delta.ts';
+import { bench as step } from '../packages/engine/bench/step.ts';
+import { bench as loop } from '../packages/peer/bench/loop.ts';
+
+const questions: Readonly<Record<string, (options: { json: boolean }) => Promise<object>>> = {
+  step,
+  delta,
+  loop,
+};
+
+const [question = '', ...flags] = process.argv.slice(2);
+const run = questions[question];
+if (!run || flags.some((flag) => flag !== '--json')) {
+  console.error(`usage: npm run bench -- ${Object.keys(questions).join(' | ')} [--json]`);
+  process.exit(2);
+}
+const json = flags.includes('--json');
+const figures = await run({ json });
+if (json) console.log(JSON.stringify(figures));

@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { PeerProcess } from '../packages/cli/src/demo/peer-process.ts';
+import { formatRunLink } from '../packages/cli/src/run-link.ts';
+import { createRun, type PeerEvent } from '../packages/peer/src/index.ts';
+import { openStore } from '../packages/store/src/index.ts';
+
+const names = ['first', 'second', 'third'] as const;
+const rounds = 16;
+
+/** Text that a tiny model can learn something from, different for each peer. */
+const textOf = (name: string): string =>
+  Array.from(
+    { length: 600 },
+    (_, line) => `${name} says that line ${line} comes after line ${line - 1}, as lines do.`,
+  ).join('\n');
+
+describe('three peers as processes on loopback', () => {
+  let directory = '';
+  const peers: PeerProcess[] = [];
+  const certified = new Map<string, number>();
+  const waiters: { peer: string; round: number; resolve: () => void }[] = [];
+  const crashed = Promise.withResolvers<never>();
+  crashed.promise.catch(() => undefined);
+
+  before(() => {
+    directory = mkdtempSync(join(tmpdir(), 'murmuration-three-'));
+  });
+  after(async () => {
+    await Promise.all(peers.map((peer) => peer.stop()));
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  const options = (name: string): string[] => [
+    ...['--store', join(directory, name), '--data', join(directory, `${name}.txt`)],
+    ...['--listen', '/ip4/127.0.0.1/tcp/0', '--no-mdns', '--threads', '1'],
+  ];
+  const note = (name: string, event: PeerEvent): void => {
+    if (event.kind === 'certified') certified.set(name, Math.max(certified.get(name) ?? 0, event.round));
+    for (const waiter of waiters) if ((certified.get(waiter.peer) ?? 0) >= waiter.round) waiter.resolve();
+  };
+  const reach = (peer: string, round: number): Promise<void> =>
+    Promise.race([
+      crashed.promise,
+      new Promise<void>((resolve) => {
+        if ((certified.get(peer) ?? 0) >= round) resolve();
+        waiters.push({ peer, round, resolve });
+      }),
+    ]);
+  const create = (name: string, command: string[]): PeerProcess => {
+    const peer = new PeerProcess({
+      language: name,
+      directory: join(directory, name),
+      command,
+      onEvent: (event) => note(name, event),
+      onCrash: (error) => crashed.reject(error),
+    });
+    peers.push(peer);
+    return peer;
+  };
+
+  test('certify every round, one joining late, one killed and restarted, and end with equal roots', {
+    timeout: 120_000,
+  }, async () => {
+    for (const name of names) writeFileSync(join(directory, `${name}.txt`), textOf(name));
+    const stores = names.map((name) => openStore({ directory: join(directory, name) }));
+    const { run, runId, settings, graph } = createRun({
+      name: 'three',
+      nonce: randomBytes(16).toString('hex'),
+      founders: stores.map(({ identity }) => identity.peer),
+      quorum: 'crash',
+      rounds,
+      steps: 4,
+      batch: 4,
+      learningRate: 2e-3,
+      model: { vocabulary: 260, context: 32, width: 32, layers: 1, heads: 2 },
+      k: 64,
+      bits: 1,
+      kappa: 0,
+      outerStep: 1,
+      feedback: 0.95,
+      snapshotEvery: 4,
+    });
+    for (const store of stores) store.bindRun(runId);
+    await stores[0]?.putBlob(runId, settings);
+    await stores[0]?.putBlob(run.model.graph, graph);
+    for (const store of stores) store.close();
+
+    const address = await create('first', ['start', ...options('first')]).start();
+    const link = formatRunLink({ runId, peers: [address] });
+    const second = create('second', ['join', link, ...options('second')]);
+    await second.start();
+    await reach('first', 5);
+    const late = create('third', ['join', link, ...options('third')]);
+    await late.start();
+    await reach('third', 6);
+    await second.kill();
+    const atKill = certified.get('first') ?? 0;
+    await reach('first', Math.min(rounds, atKill + 3));
+    await second.start(['start', ...options('second')]);
+    await Promise.all(names.map((name) => reach(name, rounds)));
+
+    const roots = peers.map(({ endRoot }) => endRoot);
+    assert.match(roots[0] ?? '', /^[0-9a-f]{64}$/);
+    assert.deepEqual(new Set(roots).size, 1, `roots differ: ${roots.join(' ')}`);
+    assert.equal(second.lives, 2);
+    for (const { traffic } of peers) assert.ok(traffic.sent > 1_000 && traffic.received > 1_000);
+  });
+});
