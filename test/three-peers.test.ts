@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { PeerProcess } from '../packages/cli/src/demo/peer-process.ts';
 import { formatRunLink } from '../packages/cli/src/run-link.ts';
-import { createRun, type PeerEvent } from '../packages/peer/src/index.ts';
+import { createRun, freshNonce, type PeerEvent } from '../packages/peer/src/index.ts';
 import { openStore } from '../packages/store/src/index.ts';
 
 const names = ['first', 'second', 'third'] as const;
@@ -70,7 +69,7 @@ describe('three peers as processes on loopback', () => {
     const stores = names.map((name) => openStore({ directory: join(directory, name) }));
     const { run, runId, settings, graph } = createRun({
       name: 'three',
-      nonce: randomBytes(16).toString('hex'),
+      nonce: freshNonce(),
       founders: stores.map(({ identity }) => identity.peer),
       quorum: 'crash',
       rounds,

@@ -1,6 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createGraphBuilder, type GraphBuilder, int, type Model } from '@murmuration/onnx';
+import { FactError } from '@murmuration/base';
+import {
+  checkModel,
+  createGraphBuilder,
+  type GraphBuilder,
+  gpt,
+  int,
+  type Model,
+  parametersOf,
+  readModel,
+  writeModel,
+} from '@murmuration/onnx';
 import { AutodiffError, differentiate } from '../src/index.ts';
 import { runModel, tensor } from './run-model.ts';
 
@@ -145,4 +156,25 @@ test('differentiate refuses to guess how symbolic sizes broadcast', () => {
     [],
   );
   assert.throws(() => differentiate(builder.model(), request), refused('unknown-shape', /\[n\]/));
+});
+
+test('differentiate ends in a model or a typed error on a graph with one flipped bit', () => {
+  const whole = writeModel(gpt({ vocabulary: 5, context: 4, width: 4, layers: 1, heads: 2 }));
+  const codes = new Map<string, number>();
+  for (let index = 0; index < whole.length; index += 3) {
+    const flipped = whole.slice();
+    flipped[index] = (flipped[index] as number) ^ (1 << (index % 7));
+    let outcome = 'model';
+    try {
+      const model = readModel(flipped);
+      checkModel(model);
+      differentiate(model, { loss: 'loss', parameters: parametersOf(model).map(({ name }) => name) });
+    } catch (error) {
+      if (!(error instanceof FactError)) throw error;
+      outcome = `${error.name} ${error.code}`;
+    }
+    codes.set(outcome, (codes.get(outcome) ?? 0) + 1);
+  }
+  assert.ok((codes.get('model') ?? 0) > 0);
+  assert.ok(codes.size > 4, [...codes.keys()].join());
 });

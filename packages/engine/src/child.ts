@@ -9,7 +9,7 @@ const nicenessMax = 19;
 const schedule = createSchedule();
 let engine: ServedCalls | undefined;
 
-const send = (response: Response, sent?: () => void): void => {
+const send = (response: Response, sent = (): void => undefined): void => {
   if (process.connected) process.send?.(response, sent);
 };
 
@@ -33,7 +33,7 @@ async function start(init: ChildInit): Promise<void> {
 }
 
 async function answer({ id, call, parameters }: Extract<Request, { kind: 'call' }>): Promise<void> {
-  const sent = call === 'close' ? () => process.exit(0) : undefined;
+  const sent = call === 'close' ? (): void => process.exit(0) : undefined;
   try {
     const serve = engine?.[call].bind(engine) as ((...given: readonly unknown[]) => unknown) | undefined;
     send({ kind: 'value', id, value: await serve?.(...parameters) }, sent);

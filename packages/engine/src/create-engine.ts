@@ -38,6 +38,17 @@ const callNames: { readonly [Call in EngineCall]: true } = {
 const toEngineError = ({ message, facts }: ErrorMessage): EngineError =>
   new EngineError(message, { ...facts, code: facts.code as EngineErrorCode });
 
+/** Node's options for the child: the parent's, without a script on the command line and what goes with tests and debuggers. */
+export function childOptions(execArgv: readonly string[]): string[] {
+  const isScript = (option: string | undefined): boolean => /^(-e|-p|-pe|--eval|--print)$/.test(option ?? '');
+  return execArgv.filter(
+    (option, index) =>
+      !isScript(option) &&
+      !isScript(execArgv[index - 1]) &&
+      !/^--(input-type|eval|print|test|inspect|watch)/.test(option),
+  );
+}
+
 class EngineProcess {
   readonly #child: ChildProcess;
   readonly #init: EngineInit;
@@ -54,7 +65,7 @@ class EngineProcess {
     const entry = new URL(import.meta.url.endsWith('.ts') ? './child.ts' : './child.js', import.meta.url);
     this.#child = fork(fileURLToPath(entry), [], {
       serialization: 'advanced',
-      execArgv: process.execArgv,
+      execArgv: childOptions(process.execArgv),
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {

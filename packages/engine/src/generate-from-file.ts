@@ -21,7 +21,7 @@ export async function generateFromFile(
   const program = {
     async run(_parameters: Float32Array, tokens: BigInt64Array): Promise<Float32Array> {
       const outputs = await session.run({ tokens: new Tensor('int64', tokens, [1, tokens.length]) });
-      return (outputs['logits'] as Tensor).data as Float32Array;
+      return (outputs.logits as Tensor).data as Float32Array;
     },
   };
   const job = createGeneration({ program, parameters: new Float32Array(), context }, prompt, options);

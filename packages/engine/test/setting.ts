@@ -15,7 +15,13 @@ import {
   runIdOf,
 } from '@murmuration/base';
 import { type GptConfig, gpt, initializeParameters, parametersOf, writeModel } from '@murmuration/onnx';
-import { createEngine, type Engine, type EngineInit } from '../src/index.ts';
+import {
+  createEngine,
+  type EncodedDelta,
+  type Engine,
+  type EngineInit,
+  type ExecutionInput,
+} from '../src/index.ts';
 
 export const french: string = fileURLToPath(new URL('./fixtures/french.txt', import.meta.url));
 
@@ -100,4 +106,26 @@ export async function startEngine(
   });
   test.after(() => engine.close().catch(() => undefined));
   return engine;
+}
+
+/** A block of these deltas, all at full weight, and their blobs. */
+export function executionOf(
+  parent: Cid,
+  height: number,
+  deltas: readonly { readonly author: PeerId; readonly delta: EncodedDelta; readonly clip?: number }[],
+): { readonly execution: ExecutionInput; readonly blobs: Map<Cid, Uint8Array> } {
+  const inputs = deltas
+    .map(({ author, delta: { base, blob, norm, tokens }, clip = 1 }) => ({
+      author,
+      base,
+      blob,
+      norm,
+      clip,
+      weight: tokens,
+    }))
+    .sort((left, right) => (left.blob < right.blob ? -1 : 1));
+  return {
+    execution: { parent, height, inputs, kappa: 0, outerStep: 1 },
+    blobs: new Map(deltas.map(({ delta }) => [delta.blob, delta.bytes])),
+  };
 }

@@ -5,7 +5,7 @@
 import type { NetworkLimits } from './defaults.ts';
 import { offencesMax, offendersMax, refusalMs } from './defaults.ts';
 
-interface Record {
+interface Offences {
   offences: number;
   lastMs: number;
   refusedUntilMs: number;
@@ -17,7 +17,7 @@ interface Budget {
 }
 
 export class Conduct {
-  readonly #records = new Map<string, Record>();
+  readonly #records = new Map<string, Offences>();
   readonly #budgets = new Map<string, Budget>();
   readonly #limits: NetworkLimits;
   readonly #now: () => number;

@@ -76,6 +76,9 @@ export const defaultLimits: NetworkLimits = {
 export const backOffFactor = 1.6;
 export const backOffJitter = 0.3;
 
+/** Peers of the run with which a new connection is no reason to search at once. */
+export const enoughPeers = 8;
+
 /** Provider records live 48 hours at other peers, but those peers restart. */
 export const provideAgainMs: number = 10 * minute;
 /** One walk through the DHT. */
@@ -90,6 +93,9 @@ export const addressesMax = 128;
 /** Peers whose addresses are remembered for the next life, and addresses of each. */
 export const knownPeersMax = 256;
 export const knownAddressesPerPeer = 4;
+
+/** Peer and provider records of the DHT and the peer store that are kept in memory. */
+export const rememberedMax = 8_192;
 
 /** Opening a stream to a peer that is connected or can be dialled. */
 export const openTimeoutMs: number = 6 * second;

@@ -1,11 +1,18 @@
 /**
  * Peers of a run find each other in the DHT: each one provides the run's id and looks for the others that do, often
- * at first, then less and less, and often again whenever a connection opens or a peer of the run is lost.
+ * at first, then less and less, and often again when a peer of the run is lost, or when a connection opens while few are
+ * known.
  */
 import type { PeerInfo } from '@libp2p/interface';
 import type { Cid, Random } from '@murmuration/base';
 import { CID } from 'multiformats/cid';
-import { backOffFactor, type NetworkLimits, provideAgainMs, searchTimeoutMs } from './defaults.ts';
+import {
+  backOffFactor,
+  enoughPeers,
+  type NetworkLimits,
+  provideAgainMs,
+  searchTimeoutMs,
+} from './defaults.ts';
 import type { Node } from './node.ts';
 import { pause } from './pause.ts';
 import { jittered } from './redial.ts';
@@ -58,7 +65,7 @@ export class Discovery {
 
   readonly #onConnect = (): void => {
     this.#provided.stale = true;
-    this.hurry();
+    if (this.#components.peers.connected().length < enoughPeers) this.hurry();
   };
 
   async #run(): Promise<void> {

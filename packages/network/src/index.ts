@@ -16,7 +16,10 @@ export { createNetwork } from './network.ts';
 
 export type Verdict = 'accept' | 'ignore' | 'reject';
 
-/** A blob, manifest or chunk that can be served piecewise. */
+/**
+ * A blob, manifest or chunk that can be served piecewise. The name of a blob of several chunks is the name of its
+ * manifest, so that is what `openBlob` gives for it; each chunk has its own name.
+ */
 export interface ServedBlob {
   readonly size: number;
   read(offset: number, length: number): Promise<Uint8Array>;
@@ -47,7 +50,10 @@ export interface NetworkComponents {
       bytesMax: number,
     ): readonly { readonly height: number; readonly bytes: Uint8Array }[];
   };
-  /** Judges each gossip message (≤ 16 KiB, signature of the transport already checked). */
+  /**
+   * Judges each gossip message (≤ 16 KiB) of its author `from`, whose signature is already checked. `accept` passes it
+   * on, `reject` counts against whoever delivered it, `ignore` does neither. Throwing counts as `ignore`.
+   */
   onMessage(from: PeerId, bytes: Uint8Array): Verdict | Promise<Verdict>;
   onConnect?(peer: PeerId): void;
   onDisconnect?(peer: PeerId): void;
@@ -68,14 +74,21 @@ export interface Network {
   connected(): PeerId[];
   /** Multiaddrs of peers of this run, for the next life. */
   knownAddresses(): string[];
-  /** Gossip to the run's topic; own messages do not come back. Rejects with `NetworkError` `too-long` above 16 KiB. */
+  /** Gossip to the run's topic, to nobody if nobody is connected; own messages do not come back. Rejects with `NetworkError` `too-long` above 16 KiB. */
   publish(bytes: Uint8Array): Promise<void>;
-  /** Pulls a blob, checked; tries `from` first, then other connected peers of the run. `NetworkError` `unavailable` | `too-long` | `aborted`. */
+  /**
+   * Pulls a blob, checked; tries `from` first, then other connected peers of the run. `NetworkError` `unavailable` |
+   * `too-long` | `aborted`. `too-long` is certain for a blob of several chunks (its manifest says so); for a single
+   * chunk it is what the sources claim, and none of them delivered.
+   */
   fetchBlob(
     cid: Cid,
     options: { readonly bytesMax: number; readonly from?: readonly PeerId[]; readonly signal?: AbortSignal },
   ): Promise<Uint8Array>;
-  /** Pulls ledger entries from one peer, contiguous from `fromHeight`. Bytes are not interpreted. */
+  /**
+   * Pulls ledger entries from one peer, contiguous from `fromHeight`; as many as one answer holds (256 entries, 1 MiB).
+   * Bytes are not interpreted. `NetworkError` `unavailable` | `bad-message` | `timeout` | `aborted`.
+   */
   fetchEntries(
     peer: PeerId,
     fromHeight: number,

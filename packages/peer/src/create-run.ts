@@ -9,6 +9,8 @@ import {
 } from '@murmuration/base';
 import { type GptConfig, gpt, initializeParameters, parametersOf, writeModel } from '@murmuration/onnx';
 
+import { toString as toText } from 'uint8arrays/to-string';
+
 export interface RunOptions {
   readonly name: string;
   /** 32 hex digits, fresh for every run. */
@@ -28,6 +30,9 @@ export interface RunOptions {
   readonly feedback: number;
   readonly snapshotEvery: number;
 }
+
+/** 128 random bits in hex. */
+export const freshNonce = (): string => toText(crypto.getRandomValues(new Uint8Array(16)), 'base16');
 
 export interface CreatedRun {
   readonly run: RunConfig;

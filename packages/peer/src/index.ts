@@ -12,7 +12,7 @@ import type { Traffic } from '@murmuration/network';
 import type { Role } from '@murmuration/protocol';
 import type { PeerConfigInput } from './peer-config.ts';
 
-export { createRun, type RunOptions } from './create-run.ts';
+export { createRun, freshNonce, type RunOptions } from './create-run.ts';
 export { PeerError } from './errors.ts';
 export { type OfflineRun, openOffline } from './offline.ts';
 export { createPeer } from './peer.ts';

@@ -30,7 +30,7 @@ export type PeerConfigInput = z.input<typeof peerConfigSchema>;
 export function parsePeerConfig(value: unknown): PeerConfig {
   const result = peerConfigSchema.safeParse(value);
   if (result.success) return result.data;
-  throw new PeerError(`peer settings: ${describeIssues(result.error)}`, {
+  throw new PeerError(`peer settings: ${describeIssues(result.error, value)}`, {
     code: 'bad-settings',
     issues: result.error.issues,
   });

@@ -82,6 +82,7 @@ export class Session {
   readonly #included = new Set<Cid>();
   #installing: AbortController | undefined;
   #pumping = false;
+  #performing = false;
   #failed = false;
   #progress: TrainProgress | undefined;
 
@@ -149,6 +150,7 @@ export class Session {
         engine,
         lane: this.#lane,
         view: () => this.#replica.view,
+        laneFollowsView: () => !this.#performing,
         onDelta: (delta) => this.#announce(delta),
         onProgress: (progress) => this.noteProgress(progress),
         onFailure,
@@ -190,7 +192,10 @@ export class Session {
   }
 
   async #start(state: EngineState): Promise<void> {
+    const { run, runId } = this.#init;
     const { store, network, onEvent } = this.#components;
+    store.pinBlob(runId);
+    store.pinBlob(run.model.graph);
     if (state.pending) await store.putBlob(state.pending.blob, state.pending.bytes);
     onEvent({
       kind: 'opened',
@@ -252,10 +257,12 @@ export class Session {
     this.#pumping = true;
     for (let next = this.#queue.shift(); next; next = this.#queue.shift()) {
       const { event, settle } = next;
+      this.#performing = true;
       for (const effect of this.#replica.handle(event, now())) {
         if (effect.kind === 'verdict') settle?.(effect.verdict);
         else await this.#perform(effect);
       }
+      this.#performing = false;
       settle?.('ignore');
       this.#trainer.viewChanged();
     }

@@ -18,6 +18,8 @@ interface TrainerComponents {
   readonly engine: Pick<Engine, 'train' | 'pause' | 'encode'>;
   readonly lane: EngineLane;
   view(): ReplicaView;
+  /** Whether the lane has been given all that led to the current view: only then is its head the engine's next one. */
+  laneFollowsView(): boolean;
   onDelta(delta: EncodedDelta): Promise<void>;
   onProgress(progress: TrainProgress): void;
   onFailure(error: unknown): void;
@@ -52,8 +54,8 @@ export class Trainer {
 
   /** The replica's view changed: a delta may be due now, or there may be room to train again. */
   viewChanged(): void {
+    if (this.#running && this.#deltaIsDue()) this.#encode();
     this.#wake?.();
-    if (this.#deltaIsDue()) void this.#components.engine.pause().catch(() => undefined);
   }
 
   #deltaIsDue(): boolean {
@@ -61,17 +63,18 @@ export class Trainer {
       !this.#encoding &&
       this.#warmupLeft === 0 &&
       this.#stepsSinceEncode >= this.#run.round.steps &&
+      this.#components.laneFollowsView() &&
       this.#components.view().mayContribute
     );
   }
 
+  /** Up to when a delta is due in one go; after that step by step, so that it is encoded as soon as it may be. */
   #stepsToTrain(): number {
-    const { phase } = this.#components.view();
-    if (phase !== 'running') return 0;
-    const { steps, stepsMax } = this.#run.round;
+    if (this.#components.view().phase !== 'running') return 0;
     if (this.#warmupLeft > 0) return this.#warmupLeft;
-    const target = this.#stepsSinceEncode < steps ? steps : stepsMax;
-    return Math.max(0, target - this.#stepsSinceEncode);
+    const { steps, stepsMax } = this.#run.round;
+    if (this.#stepsSinceEncode < steps) return steps - this.#stepsSinceEncode;
+    return this.#stepsSinceEncode < stepsMax ? 1 : 0;
   }
 
   async #loop(): Promise<void> {

@@ -84,7 +84,7 @@ function announcementsOf(
     (cid) => machine.pool.get(cid) ?? list?.find(({ contribution }) => contribution.cid === cid),
   );
   if (found.every((announcement) => announcement !== undefined)) return found;
-  if (!list) wantList(machine, header.list, proposer);
+  if (!list) wantList(machine, header, proposer);
   return undefined;
 }
 
@@ -202,6 +202,7 @@ export function propose(machine: Machine): boolean {
     parent: head.block.id,
     proposer: machine.init.self,
     list: listCid(list, machine.rules.hash),
+    listBytes: list.length,
     tensors,
     root: stateRootOf(tensors, state, machine.rules.hash),
     invitation,
@@ -239,7 +240,6 @@ function publish(
   const header = fresh?.header ?? decodeHeader(headerBytes);
   const block = cidOfDigest(machine.rules.hash(headerBytes), 'dag-cbor');
   if (fresh) machine.out.serve.push({ kind: 'serve', blob: header.list, bytes: list });
-  if (fresh) machine.lists.set(header.list, fresh.announcements);
   slotOf(machine, machine.view).proposal = { proposal: { ...unsigned, header, block }, bytes };
 }
 

@@ -1,7 +1,7 @@
 /** A block that connects to our chain, checked against its parent by every rule that needs no θ. */
 import { type Cid, cidOfDigest, encodeCbor, type PeerId, type RunConfig } from '@murmuration/base';
 import type { Certificate } from './certificate.ts';
-import { listBytesMax, rosterMax } from './defaults.ts';
+import { rosterMax } from './defaults.ts';
 import { equalBytes } from './fields.ts';
 import { genesisBlockId, type Header, invitationOf } from './header.ts';
 import type { Block, BlockId, Contribution } from './index.ts';
@@ -158,7 +158,7 @@ export function buildRecord(
     return { problem: `block of epoch ${header.epoch}, expected ${parent.state.epoch}` };
   if (parent.block.epoch === header.epoch && header.view <= parent.block.view)
     return { problem: 'block of a view not after its parent' };
-  if (listBytes.length > listBytesMax || listCid(listBytes, hash) !== header.list)
+  if (listBytes.length !== header.listBytes || listCid(listBytes, hash) !== header.list)
     return { problem: 'block whose list has another name' };
   const problem = checkList(run, parent, contributions) ?? checkAdmission(rules, parent, header);
   if (problem) return { problem };

@@ -74,7 +74,9 @@ export const presencesMax = 256;
 export const verifiedMax = 4_096;
 /** Statements of the next epoch, kept until ours ends. */
 export const deferredMax = 256;
-/** Blobs known to be invalid. */
+/** Fetched contribution lists kept: one per view under way. */
+export const listsMax = 16;
+/** Deltas known not to be what their announcement says. */
 export const invalidBlobsMax = 1_024;
 /** Executions remembered: a few per applied block. */
 export const executionsMax = 32;

@@ -1,5 +1,5 @@
 /** Brings the engine to the newest notarized block: deltas, execution, comparison of roots, undo, apply. */
-import { holdsDeltas } from './blobs.ts';
+import { holdsDeltas, isInvalid } from './blobs.ts';
 import type { BlockRecord } from './block-record.ts';
 import { executeRetryMs, executionsMax, replayAhead } from './defaults.ts';
 import type { BlockId, Execution } from './index.ts';
@@ -106,7 +106,7 @@ export function follow(machine: Machine): boolean {
   if (!next) return false;
   for (const ahead of path.slice(1, replayAhead)) holdsDeltas(machine, ahead);
   const root = examine(machine, next);
-  const invalid = next.block.contributions.some(({ blob }) => machine.invalidBlobs.has(blob));
+  const invalid = next.block.contributions.some((contribution) => isInvalid(machine, contribution));
   if (root === 'different' || invalid) {
     diverge(machine, next);
     return true;

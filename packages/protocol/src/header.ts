@@ -9,7 +9,7 @@ import {
   type PeerId,
   sha256,
 } from '@murmuration/base';
-import { rosterMax } from './defaults.ts';
+import { listBytesMax, rosterMax } from './defaults.ts';
 import { ProtocolError } from './errors.ts';
 import { bytesField, cidField, integerField, peerField, readFields } from './fields.ts';
 import type { BlockId } from './index.ts';
@@ -24,6 +24,8 @@ export interface Header {
   readonly proposer: PeerId;
   /** CID (raw) of the contribution list's bytes. */
   readonly list: Cid;
+  /** Length of those bytes. */
+  readonly listBytes: number;
   /** Name of θ after the block. */
   readonly tensors: Cid;
   /** Merkle root of `tensors` and of the ledger state after the block. */
@@ -44,6 +46,7 @@ const headerKeys = [
   'parent',
   'proposer',
   'list',
+  'listBytes',
   'tensors',
   'root',
   'invitation',
@@ -67,6 +70,7 @@ export function decodeHeader(bytes: Uint8Array): Header {
       parent: cidField(fields, 'parent'),
       proposer: peerField(fields, 'proposer'),
       list: cidField(fields, 'list'),
+      listBytes: integerField(fields, 'listBytes', 1, listBytesMax),
       tensors: cidField(fields, 'tensors'),
       root: bytesField(fields, 'root', 32),
       invitation,

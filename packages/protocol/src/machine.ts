@@ -24,6 +24,7 @@ export interface PoolEntry extends Announcement {
 }
 
 export interface BlobStatus {
+  readonly blob: Cid;
   status: 'wanted' | 'fetching' | 'held' | 'invalid';
   readonly bytes: number;
   readonly purpose: 'contributions' | 'delta';
@@ -114,9 +115,11 @@ export interface Machine {
   requests: number;
 
   readonly pool: Map<Cid, PoolEntry>;
-  readonly blobs: Map<Cid, BlobStatus>;
+  /** By blob, author, base and norm (deltas) or by blob (lists). */
+  readonly blobs: Map<string, BlobStatus>;
   readonly lists: Map<Cid, readonly Announcement[]>;
-  readonly invalidBlobs: Set<Cid>;
+  /** Keys of deltas that are not what their announcement says. */
+  readonly invalidDeltas: Set<string>;
   readonly invitations: Map<
     PeerId,
     { readonly bytes: Uint8Array; readonly statement: Uint8Array; readonly expires: number }
@@ -142,6 +145,8 @@ export interface Machine {
   roundStartedAt: number;
   twoThirdsAt: number | undefined;
   readyAt: number | undefined;
+  /** We were ready because finality was behind, not because of contributions. */
+  readyUrgently: boolean;
   viewDeadline: number | undefined;
   plan: Plan | undefined;
 
@@ -191,7 +196,7 @@ export function createMachine(init: ReplicaInit, components: ReplicaComponents, 
     pool: new Map(),
     blobs: new Map(),
     lists: new Map(),
-    invalidBlobs: new Set(),
+    invalidDeltas: new Set(),
     invitations: new Map(),
     floor: -1,
     view: 0,
@@ -206,6 +211,7 @@ export function createMachine(init: ReplicaInit, components: ReplicaComponents, 
     roundStartedAt: 0,
     twoThirdsAt: undefined,
     readyAt: undefined,
+    readyUrgently: false,
     viewDeadline: undefined,
     plan: undefined,
     own: {

@@ -1,6 +1,6 @@
 /** Contributions that may still enter a block, of all authors, the own ones included. */
 import type { Cid, PeerId } from '@murmuration/base';
-import { isHeld, wantDelta } from './blobs.ts';
+import { isHeld, isInvalid, wantDelta } from './blobs.ts';
 import { type Announcement, type BlockRecord, checkContribution } from './block-record.ts';
 import { baseAheadMax, blockBytesMax, contributionsPerAuthorMax, guestsMax } from './defaults.ts';
 import type { Contribution } from './index.ts';
@@ -48,7 +48,7 @@ export function addToPool(machine: Machine, announcement: Announcement): void {
 function holders(machine: Machine, entry: PoolEntry): number {
   return rosterOf(machine).filter((member) =>
     member === machine.init.self
-      ? isHeld(machine, entry.contribution.blob)
+      ? isHeld(machine, entry.contribution)
       : member === entry.contribution.author || machine.peers.get(member)?.holds.has(entry.holding),
   ).length;
 }
@@ -61,7 +61,7 @@ export function includable(machine: Machine, head: BlockRecord): PoolEntry[] {
     const { contribution } = entry;
     const earlier = byAuthor.get(contribution.author);
     if (earlier && earlier.contribution.sequence <= contribution.sequence) continue;
-    if (!isHeld(machine, contribution.blob) || checkContribution(run, head, contribution)) continue;
+    if (!isHeld(machine, contribution) || checkContribution(run, head, contribution)) continue;
     byAuthor.set(contribution.author, entry);
   }
   return [...byAuthor.values()];
@@ -98,6 +98,6 @@ export function selectForBlock(machine: Machine, head: BlockRecord): PoolEntry[]
 /** Drops what can no longer enter a block. */
 export function sweepPool(machine: Machine): void {
   for (const [cid, { contribution }] of machine.pool)
-    if (staleness(machine, contribution) !== undefined || machine.invalidBlobs.has(contribution.blob))
+    if (staleness(machine, contribution) !== undefined || isInvalid(machine, contribution))
       machine.pool.delete(cid);
 }

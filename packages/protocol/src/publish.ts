@@ -19,7 +19,7 @@ import { encodeMessage, type Presence } from './statement.ts';
 
 const holdings = (machine: Machine): string[] =>
   [...machine.pool.values()]
-    .filter(({ contribution }) => isHeld(machine, contribution.blob))
+    .filter(({ contribution }) => isHeld(machine, contribution))
     .map(({ holding }) => holding)
     .sort();
 

@@ -35,10 +35,12 @@ function restart(machine: Machine): void {
 /** Latches readiness for the current head. Returns whether it did so now. */
 export function latchReady(machine: Machine): boolean {
   const behind = machine.decided.length > 0 || machine.installing !== undefined;
-  if (machine.roundOf !== headOf(machine).block.id) restart(machine);
+  const eased = machine.readyAt !== undefined && machine.readyUrgently && !isUrgent(machine);
+  if (eased || machine.roundOf !== headOf(machine).block.id) restart(machine);
   if (machine.readyAt !== undefined || behind || isOver(machine)) return false;
   if (!isUrgent(machine) && !hasEnough(machine)) return false;
   machine.readyAt = machine.now;
+  machine.readyUrgently = isUrgent(machine);
   return true;
 }
 

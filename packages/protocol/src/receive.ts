@@ -3,6 +3,7 @@
  * state changes before everything holds. One bad statement condemns its message.
  */
 import { DigestError } from '@murmuration/base';
+import { isInvalid } from './blobs.ts';
 import { checkCertificate } from './certificate.ts';
 import { deferredMax, invitationsMax, verifiedMax } from './defaults.ts';
 import { ProtocolError } from './errors.ts';
@@ -100,7 +101,7 @@ function receiveContribution(
   if (base && base.block.height !== contribution.baseHeight)
     return reject('contribution whose base has another height');
   if (!isSigned(machine, statement)) return reject('contribution with a wrong signature');
-  if (machine.invalidBlobs.has(contribution.blob)) return reject('contribution with an invalid delta');
+  if (isInvalid(machine, contribution)) return reject('contribution with an invalid delta');
   const full = makeRoom(machine, contribution);
   if (full) return ignore(full);
   addToPool(machine, { contribution, bytes });

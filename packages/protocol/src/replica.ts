@@ -2,8 +2,8 @@
 import type { PeerId } from '@murmuration/base';
 import { assert, DigestError, runDigest } from '@murmuration/base';
 import { finalize, notarize, propose, proposeAt, resolveProposals, skip } from './agree.ts';
-import { holdOwn, isBlob, onBlob, retryFetches } from './blobs.ts';
-import type { Rules } from './block-record.ts';
+import { fetchOf, holdOwn, isBlob, isInvalid, onBlob, retryFetches } from './blobs.ts';
+import { ancestorAt, type Rules } from './block-record.ts';
 import { greetDelayMs, holdingsDelayMs, startupMs } from './defaults.ts';
 import { ProtocolError } from './errors.ts';
 import { follow, nextExecuteRetry, onExecuted } from './follow.ts';
@@ -19,7 +19,7 @@ import {
   setTimer,
   tipOf,
 } from './machine.ts';
-import { pendingOwn } from './own.ts';
+import { expireOwn, pendingOwn } from './own.ts';
 import { addToPool } from './pool.ts';
 import { holdingsChanged, messagesOf, nextRebroadcast, publishPresence } from './publish.ts';
 import { isOver, latchReady, nextReadyCheck } from './readiness.ts';
@@ -87,8 +87,7 @@ function take(machine: Machine, event: ReplicaEvent): Effect[] {
       return [];
     case 'connected':
       machine.connected.add(event.peer);
-      machine.timers.set('greet', machine.now + greetDelayMs);
-      machine.out.rest.push({ kind: 'timer', name: 'greet', at: machine.now + greetDelayMs });
+      if (!machine.timers.has('greet')) setTimer(machine, 'greet', machine.now + greetDelayMs);
       return [];
     case 'disconnected':
       machine.connected.delete(event.peer);
@@ -124,17 +123,20 @@ function takeContributed(machine: Machine, { draft }: Extract<ReplicaEvent, { ki
   machine.own.contributions.set(contribution.sequence, { contribution, bytes, expired: false });
   holdOwn(machine, contribution);
   addToPool(machine, { contribution, bytes });
+  const own = machine.own.contributions.get(contribution.sequence);
+  if (own && ancestorAt(headOf(machine), contribution.baseHeight)?.block.id !== contribution.base)
+    expireOwn(machine, own);
 }
 
 function takeBlob(machine: Machine, { blob, outcome, bytes }: Extract<ReplicaEvent, { kind: 'blob' }>): void {
-  const status = machine.blobs.get(blob);
+  const fetch = fetchOf(machine, blob);
   let judged = outcome;
-  if (status?.purpose === 'contributions' && outcome === 'held')
+  if (fetch?.purpose === 'contributions' && outcome === 'held')
     judged = bytes && isBlob(machine, blob, bytes) && readsAsList(machine, blob, bytes) ? 'held' : 'invalid';
   onBlob(machine, blob, judged);
   if (judged === 'invalid')
     for (const [cid, { contribution }] of machine.pool)
-      if (contribution.blob === blob) machine.pool.delete(cid);
+      if (isInvalid(machine, contribution)) machine.pool.delete(cid);
 }
 
 function readsAsList(machine: Machine, blob: Parameters<typeof keepList>[1], bytes: Uint8Array): boolean {
@@ -234,7 +236,7 @@ function phaseOf(machine: Machine): ReplicaView['phase'] {
   if (!machine.started) return 'starting';
   if (machine.diverged) return 'diverged';
   if (machine.ended) return 'ended';
-  const behind = claimedFinal(machine) > tipOf(machine).block.height + 1;
+  const behind = claimedFinal(machine, rosterOf(machine)) > tipOf(machine).block.height + 1;
   return behind || machine.installing || machine.decided.length > 0 ? 'syncing' : 'running';
 }
 

@@ -1,5 +1,5 @@
 /** Finality: which blocks a finalize certificate decides, storing them, opening the next epoch, installing a snapshot. */
-import { sweepBlobs } from './blobs.ts';
+import { failedFetches, sweepBlobs } from './blobs.ts';
 import { ancestorAt, type BlockRecord } from './block-record.ts';
 import type { Certificate } from './certificate.ts';
 import { installTimeoutMs, replayAttempts, replayMax } from './defaults.ts';
@@ -123,7 +123,7 @@ export function skipToSnapshot(machine: Machine): boolean {
   const { snapshotEvery } = machine.rules.run;
   const height = Math.floor(tipOf(machine).block.height / snapshotEvery) * snapshotEvery;
   const stuck = machine.decided[0]?.block.contributions.some(
-    ({ blob }) => (machine.blobs.get(blob)?.attempts ?? 0) >= replayAttempts,
+    (contribution) => failedFetches(machine, contribution) >= replayAttempts,
   );
   const behind = machine.installing || stuck ? 0 : replayMax;
   if (machine.diverged || height <= machine.settled.block.height + behind) return false;

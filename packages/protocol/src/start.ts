@@ -3,10 +3,11 @@ import { DigestError, decodeCbor } from '@murmuration/base';
 import { holdOwn, wantDelta } from './blobs.ts';
 import { ancestorAt, type BlockRecord, buildRecord } from './block-record.ts';
 import type { Certificate } from './certificate.ts';
+import { listsMax } from './defaults.ts';
 import { ProtocolError } from './errors.ts';
 import type { BlockId, DurableRecord, LedgerEntry, ReplicaEvent } from './index.ts';
 import { decodeAnnouncement, decodeEntry } from './ledger-entry.ts';
-import { epochOf, type Machine, tipOf } from './machine.ts';
+import { epochOf, keepAtMost, type Machine, tipOf } from './machine.ts';
 import { isIncluded } from './own.ts';
 import { addToPool } from './pool.ts';
 import { openViews, reportEnd, sweep } from './settle.ts';
@@ -195,4 +196,5 @@ export function keepList(
     return { contribution: statement.contribution, bytes: item };
   });
   machine.lists.set(blob, announcements);
+  keepAtMost(machine.lists, listsMax);
 }

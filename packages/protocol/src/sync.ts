@@ -10,9 +10,14 @@ import { epochOf, type Machine, tipOf } from './machine.ts';
 import { extendDecided } from './settle.ts';
 import { aheadOf } from './standing.ts';
 
-/** The highest final height that somebody claims. */
-export const claimedFinal = (machine: Machine): number =>
-  Math.max(0, ...[...machine.peers.values()].filter(({ empty }) => !empty).map(({ final }) => final));
+/** The highest final height that somebody (of these peers) claims. */
+export const claimedFinal = (machine: Machine, of?: readonly PeerId[]): number =>
+  Math.max(
+    0,
+    ...[...machine.peers]
+      .filter(([peer, { empty }]) => !empty && (!of || of.includes(peer)))
+      .map(([, { final }]) => final),
+  );
 
 /** Asks for entries when others are ahead: at once when by more than one block, else after a moment. Returns the next check. */
 export function considerSync(machine: Machine): number | undefined {

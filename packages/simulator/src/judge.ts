@@ -11,6 +11,8 @@ export interface Judge {
   /** A view that some peer saw skipped. */
   skipped(view: string): void;
   readonly skippedViews: number;
+  performed(kind: string): void;
+  readonly counts: Readonly<Record<string, number>>;
 }
 
 const hex = (bytes: Uint8Array): string =>
@@ -37,6 +39,7 @@ export function createJudge(): Judge {
   const certified = new Map<string, number>();
   const payloads = new Map<string, number>();
   const signed = new Map<string, string>();
+  const counts: Record<string, number> = {};
   const skippedViews = new Set<string>();
   const complain = (problem: string): void => {
     if (problems.length < 20) problems.push(problem);
@@ -59,6 +62,10 @@ export function createJudge(): Judge {
     problems,
     finalAtMs,
     complain,
+    counts,
+    performed(kind) {
+      counts[kind] = (counts[kind] ?? 0) + 1;
+    },
     skipped: (view) => skippedViews.add(view),
     get skippedViews() {
       return skippedViews.size;

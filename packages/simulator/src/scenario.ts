@@ -68,6 +68,10 @@ export interface Outcome {
   readonly peers: readonly PeerOutcome[];
   readonly elapsedMs: number;
   readonly skippedViews: number;
+  /** How often each kind of effect was performed, over all peers. */
+  readonly performed: Readonly<Record<string, number>>;
+  /** Roster at the end, at the peer that is furthest. */
+  readonly members: number;
   /** Virtual time at which each height was first final at any peer. */
   readonly finalAtMs: readonly number[];
 }

@@ -181,6 +181,7 @@ export function createSimPeer(init: SimPeerInit, components: SimPeerComponents):
     for (const effect of performed) {
       if (mine !== incarnation) return;
       performOne(effect);
+      judge.performed(effect.kind);
       effects++;
       if (self.crashAt?.effect === effects) {
         const { downMs } = self.crashAt;
@@ -210,13 +211,17 @@ export function createSimPeer(init: SimPeerInit, components: SimPeerComponents):
         disk.blobs.set(effect.blob, effect.bytes);
         return;
       case 'timer':
-        return setTimer(effect.name, effect.at);
+        setTimer(effect.name, effect.at);
+        return;
       case 'fetch':
-        return fetch(effect);
+        fetchBlob(effect);
+        return;
       case 'sync':
-        return sync(effect.fromHeight, effect.from);
+        sync(effect.fromHeight, effect.from);
+        return;
       case 'install':
-        return install(effect);
+        install(effect);
+        return;
       case 'cancel-fetch':
         return;
       case 'report':
@@ -225,7 +230,7 @@ export function createSimPeer(init: SimPeerInit, components: SimPeerComponents):
           judge.complain(`G2: ${id} diverged at ${effect.report.height}`);
         return;
       default:
-        return performOnEngine(effect);
+        performOnEngine(effect);
     }
   }
 
@@ -280,10 +285,18 @@ export function createSimPeer(init: SimPeerInit, components: SimPeerComponents):
     });
   }
 
-  function fetch({ blob, from, purpose, input }: Extract<Effect, { kind: 'fetch' }>): void {
+  function fetchBlob({
+    blob,
+    bytes: length,
+    from,
+    purpose,
+    input,
+  }: Extract<Effect, { kind: 'fetch' }>): void {
     const finish = (): void => {
       const bytes = disk.blobs.get(blob) ?? network.reach(self, from)?.disk.blobs.get(blob);
       if (bytes) disk.blobs.set(blob, bytes);
+      if (bytes && bytes.length !== length)
+        judge.complain(`${id} expects ${length} bytes of ${blob}, which has ${bytes.length}`);
       const valid = !bytes || purpose !== 'delta' || isDelta(bytes, input);
       const outcome = bytes ? (valid ? 'held' : 'invalid') : 'unavailable';
       self.handle({ kind: 'blob', blob, outcome, ...(bytes && purpose === 'contributions' && { bytes }) });

@@ -186,6 +186,8 @@ export function simulate(scenario: Scenario): Outcome {
     elapsedMs: world.now,
     finalAtMs: judge.finalAtMs,
     skippedViews: judge.skippedViews,
+    performed: judge.counts,
+    members: Math.max(0, ...peers.map((peer) => peer.replica?.view.roster.length ?? 0)),
     peers: peers.map((peer) => ({
       peer: peer.id,
       height: peer.replica?.view.final.height ?? -1,

@@ -1,4 +1,4 @@
-import { type Attributes, float, int, textOf } from '@murmuration/onnx';
+import { float, int, textOf } from '@murmuration/onnx';
 import { elementTypeCodes } from '../defaults.ts';
 import type { GradientRule, GradientRules, RuleContext } from './rule.ts';
 
@@ -119,8 +119,6 @@ const cast: GradientRule = (context) => {
   return [context.op('Cast', [context.gradient], { to: int(to) })];
 };
 
-const none: Attributes = {};
-
 /** Operators that work on each element by itself. */
 export const elementwiseRules: GradientRules = {
   Add: binary(passOn, passOn),
@@ -157,7 +155,7 @@ export const elementwiseRules: GradientRules = {
     const exponential = context.op('Exp', [context.op('Neg', [square(context, x)])]);
     return context.op('Mul', [exponential, number(context, 2 / Math.sqrt(Math.PI))]);
   }),
-  Tanh: unary((context, _, y) => context.op('Sub', [number(context, 1), square(context, y)], none)),
+  Tanh: unary((context, _, y) => context.op('Sub', [number(context, 1), square(context, y)])),
   Sigmoid: unary((context, _, y) => context.op('Mul', [y, context.op('Sub', [number(context, 1), y])])),
   Softplus: unary(({ op }, x) => op('Sigmoid', [x])),
   Relu: (context) => [where(context, context.op('Greater', [context.input(0), number(context, 0)]))],

@@ -71,6 +71,35 @@ function scatterBack(context: RuleContext): string {
 
 const chooses: GradientRule = (context) => [scatterBack(context)];
 
+/** Where a slice without steps begins on each axis, when that is known for sure. */
+function sliceBegins(context: RuleContext): readonly number[] | undefined {
+  const { node, backward } = context;
+  const shape = backward.shapeOf(context.input(0));
+  const starts = backward.numbersOf(context.input(1));
+  const axes = node.inputs[3] ? backward.numbersOf(context.input(3)) : starts?.map((_, axis) => axis);
+  const steps = node.inputs[4] ? backward.numbersOf(context.input(4)) : [];
+  if (!starts || !axes || !steps?.every((step) => step === 1)) return undefined;
+  const begins = shape.map(() => 0);
+  const inside = starts.every((start, index) => {
+    const axis = fromFront(axes[index] ?? 0, shape.length);
+    const size = shape[axis];
+    begins[axis] = start;
+    return start === 0 || (typeof size === 'number' && start > 0 && start <= size);
+  });
+  return inside ? begins : undefined;
+}
+
+/** A slice without steps gets zeros back around it; any other is scattered. */
+const slice: GradientRule = (context) => {
+  const { op, backward } = context;
+  const begins = sliceBegins(context);
+  if (!begins) return [scatterBack(context)];
+  const before = backward.graph.int64s(begins);
+  const missing = op('Sub', [backward.shapeValue(context.input(0)), op('Shape', [context.output(0)])]);
+  const pads = op('Concat', [before, op('Sub', [missing, before])], { axis: int(0) });
+  return [op('Pad', [context.gradient, pads])];
+};
+
 /** Rows of a table (an embedding) are added back as whole rows. */
 const gather: GradientRule = (context) => {
   const { op, backward, gradient } = context;
@@ -101,7 +130,7 @@ export const layoutRules: GradientRules = {
   Transpose: transpose,
   Concat: concat,
   Split: split,
-  Slice: chooses,
+  Slice: slice,
   Gather: gather,
   GatherElements: gatherElements,
   GatherND: chooses,

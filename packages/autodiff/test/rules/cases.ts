@@ -164,6 +164,18 @@ const layout: readonly RuleCase[] = [
   { operator: 'Split', inputs: [x(2, 6), integers([1, 2, 3])], attributes: { axis: int(1) }, outputs: 3 },
   { operator: 'Split', inputs: [x(5, 2)], attributes: { num_outputs: int(2) }, outputs: 2, onlyStatic: true },
   { operator: 'Slice', inputs: [x(5, 4), integers([1]), integers([4])], onlyStatic: true },
+  { operator: 'Slice', inputs: [x(5, 4), integers([0]), integers([1]), integers([-1])] },
+  {
+    operator: 'Slice',
+    inputs: [x(3, 4, 5), integers([1, 0]), integers([3, 99]), integers([-1, 0])],
+    onlyStatic: true,
+  },
+  {
+    operator: 'Slice',
+    inputs: [x(5, 4), integers([-2]), integers([99]), integers([0])],
+    note: 'from the end',
+    onlyStatic: true,
+  },
   {
     operator: 'Slice',
     inputs: [x(5, 6), integers([-1, 1]), integers([-6, 6]), integers([0, 1]), integers([-2, 2])],

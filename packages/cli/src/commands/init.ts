@@ -1,6 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { publicKeyOf } from '@murmuration/base';
-import { createRun } from '@murmuration/peer';
+import { createRun, freshNonce } from '@murmuration/peer';
 import { openStore } from '@murmuration/store';
 import type { Command } from 'commander';
 import { CliError } from '../errors.ts';
@@ -82,7 +81,7 @@ async function initRun(options: InitOptions): Promise<void> {
     const { width, layers, heads, context } = options;
     const { run, runId, settings, graph } = createRun({
       name: options.name,
-      nonce: randomBytes(16).toString('hex'),
+      nonce: freshNonce(),
       founders: [store.identity.peer, ...(options.founder ?? [])].map(
         (founder) => founder as typeof store.identity.peer,
       ),

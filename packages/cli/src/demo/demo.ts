@@ -3,11 +3,10 @@
  * fifth join by the link, and at the end measures what was learned. The peers know nothing of the demo; it talks to
  * them by their command line and reads their JSON events.
  */
-import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Cid } from '@murmuration/base';
-import { createRun, type PeerEvent } from '@murmuration/peer';
+import { createRun, freshNonce, type PeerEvent } from '@murmuration/peer';
 import { openStore } from '@murmuration/store';
 import { CliError } from '../errors.ts';
 import { formatBytes } from '../format.ts';
@@ -110,10 +109,11 @@ export class Demo {
     this.#lastRoundMs = performance.now();
     const startedMs = performance.now();
     const link = await this.#startFounders(runId);
-    const killed = this.#killAndRestart();
-    const late = this.#joinLate(link);
-    await this.#reach(this.#rounds);
-    const [killedFacts, lateFacts] = await Promise.all([killed, late]);
+    const [killedFacts, lateFacts] = await Promise.all([
+      this.#killAndRestart(),
+      this.#joinLate(link),
+      this.#reach(this.#rounds),
+    ]);
     this.#wake();
     await this.#everyoneEnded.promise;
     const seconds = (performance.now() - startedMs) / 1_000;
@@ -146,7 +146,7 @@ export class Demo {
     );
     const { run, runId, settings, graph } = createRun({
       name: 'demo',
-      nonce: randomBytes(16).toString('hex'),
+      nonce: freshNonce(),
       founders: stores.map(({ identity }) => identity.peer),
       quorum: 'crash',
       rounds: this.#rounds,

@@ -1,5 +1,4 @@
 /** What the demo measures after the run: the common model and a peer alone, on every language's held-out text. */
-import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -62,7 +61,8 @@ async function trainAlone(
 ): Promise<Losses> {
   const twin = run.peers.find((peer) => peer.language === language);
   const steps = twin?.status?.step ?? 0;
-  const directory = join(options.directory, 'alone', `${language}-${randomBytes(4).toString('hex')}`);
+  const directory = join(options.directory, 'alone', language);
+  rmSync(directory, { recursive: true, force: true });
   const graph = await offline.store.getBlob(offline.run.model.graph);
   const runId = offline.store.runId;
   if (!graph || !runId) throw new Error('the run lost its graph');

@@ -1,0 +1,217 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Cid, createRandom } from '@murmuration/base';
+import fc from 'fast-check';
+import { undoMax } from '../src/defaults.ts';
+import {
+  applyBlock,
+  difference,
+  type Head,
+  installParameters,
+  parametersAfter,
+  type SparseVector,
+  settleBlock,
+  undoBlock,
+} from '../src/head.ts';
+import { createHead, describeHead, restoreHead } from '../src/head-checkpoint.ts';
+import { block, genesis } from './setting.ts';
+
+const length = 50;
+const feedback = 0.95;
+const ownBlob = 'own' as Cid;
+
+function randomHead(seed: string): Head {
+  const random = createRandom(seed);
+  const vector = (): Float32Array => Float32Array.from({ length }, () => random.unit() * 2 - 1);
+  const head = createHead(vector(), new Float32Array(length), genesis);
+  head.local.set(vector());
+  head.residual.set(vector());
+  return head;
+}
+
+function randomSparse(seed: string): SparseVector {
+  const random = createRandom(seed);
+  const indices = Uint32Array.from({ length }, (_, i) => i).filter(() => random.below(3) === 0);
+  return { indices, values: Float32Array.from(indices, () => random.unit() * 2 - 1) };
+}
+
+function makePending(head: Head): Float32Array {
+  const d = difference(head, feedback).difference;
+  const base = head.position.block;
+  head.pending = {
+    delta: {
+      blob: ownBlob,
+      bytes: new Uint8Array(),
+      base,
+      baseHeight: 0,
+      norm: 1,
+      tokens: 1,
+      steps: 1,
+      loss: 1,
+    },
+    difference: d,
+  };
+  return d;
+}
+
+const bits = (vector: Float32Array): string =>
+  Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).toString('hex');
+const close = (left: Float32Array, right: Float32Array, tolerance = 1e-5): void =>
+  left.forEach((value, i) => {
+    assert.ok(Math.abs(value - (right[i] as number)) < tolerance, `value ${i}: ${value}, ${right[i]}`);
+  });
+const at = (name: string, height: number) => ({ block: block(name), height });
+
+test('undoBlock restores the bits of θ and the residual over any chain of blocks', () => {
+  fc.assert(
+    fc.property(fc.string(), fc.array(fc.boolean(), { minLength: 1, maxLength: 6 }), (seed, owns) => {
+      const head = randomHead(seed);
+      const states: { θ: string; e: string; pending: unknown; local: Float32Array }[] = [];
+      owns.forEach((isOwn, index) => {
+        if (isOwn && !head.pending) makePending(head);
+        states.push({
+          θ: bits(head.parameters),
+          e: bits(head.residual),
+          pending: head.pending,
+          local: head.local.slice(),
+        });
+        const own = { blob: ownBlob, clip: 0.5, decoded: randomSparse(`${seed} own ${index}`) };
+        const after = randomSparse(`${seed} after ${index}`);
+        const position = at(`${index}`, index + 1);
+        applyBlock(head, { position, after, ...(isOwn && { own }) }, feedback);
+        if (isOwn) assert.equal(head.pending, undefined);
+      });
+      for (const [index, state] of [...states.entries()].reverse()) {
+        undoBlock(head, block(`${index}`));
+        assert.equal(bits(head.parameters), state.θ);
+        assert.equal(bits(head.residual), state.e);
+        if (owns[index]) assert.equal(head.pending, state.pending);
+        close(head.local, state.local);
+      }
+      assert.deepEqual(head.position, { block: genesis, height: 0 });
+    }),
+  );
+});
+
+test('applyBlock moves θ_local by θ_new − θ, plus D when the own delta is in', () => {
+  const head = randomHead('rebase');
+  const d = makePending(head);
+  const extra = Float32Array.from({ length }, (_, i) => i / 100);
+  extra.forEach((value, i) => {
+    head.local[i] = (head.local[i] as number) + value;
+  });
+  const [θ, local, e] = [head.parameters.slice(), head.local.slice(), head.residual.slice()];
+  const decoded = randomSparse('decoded');
+  const after = randomSparse('after');
+  applyBlock(head, { position: at('1', 1), after, own: { blob: ownBlob, clip: 0.25, decoded } }, feedback);
+  const expectedLocal = local.map(
+    (value, i) => value + (head.parameters[i] as number) - (θ[i] as number) + (d[i] as number),
+  );
+  close(head.local, expectedLocal);
+  close(
+    head.local.map((value, i) => value - (head.parameters[i] as number)),
+    extra,
+  );
+  const expectedResidual = e.map((value, i) => feedback * value + (d[i] as number));
+  decoded.indices.forEach((index, j) => {
+    expectedResidual[index] = (expectedResidual[index] as number) - 0.25 * (decoded.values[j] as number);
+  });
+  close(head.residual, expectedResidual);
+});
+
+test('applyBlock without the own delta leaves residual and pending, and θ_local − θ', () => {
+  const head = randomHead('foreign');
+  makePending(head);
+  const { pending } = head;
+  const before = difference(head, feedback).difference;
+  const e = bits(head.residual);
+  applyBlock(head, { position: at('1', 1), after: randomSparse('after') }, feedback);
+  assert.equal(head.pending, pending);
+  assert.equal(bits(head.residual), e);
+  close(difference(head, feedback).difference, before);
+});
+
+test('applyBlock takes clip·Δ̂ out of θ_local when the own delta is no longer pending', () => {
+  const head = randomHead('expired');
+  const before = difference(head, feedback).difference;
+  const e = bits(head.residual);
+  const decoded = randomSparse('decoded');
+  applyBlock(
+    head,
+    { position: at('1', 1), after: randomSparse('after'), own: { blob: ownBlob, clip: 0.5, decoded } },
+    feedback,
+  );
+  const expected = before.slice();
+  decoded.indices.forEach((index, j) => {
+    expected[index] = (expected[index] as number) - 0.5 * (decoded.values[j] as number);
+  });
+  close(difference(head, feedback).difference, expected);
+  assert.equal(bits(head.residual), e);
+  undoBlock(head, block('1'));
+  close(difference(head, feedback).difference, before);
+});
+
+test('parametersAfter gives θ of every block that can be undone, and refuses others', () => {
+  const head = randomHead('history');
+  const history = [head.parameters.slice()];
+  const names: Cid[] = [genesis];
+  for (let height = 1; height <= 4; height++) {
+    applyBlock(head, { position: at(`${height}`, height), after: randomSparse(`${height}`) }, feedback);
+    history.push(head.parameters.slice());
+    names.push(block(`${height}`));
+  }
+  const θ = new Float32Array(length);
+  names.forEach((name, height) => {
+    parametersAfter(head, name, θ);
+    assert.equal(bits(θ), bits(history[height] as Float32Array));
+  });
+  settleBlock(head, block('2'));
+  assert.equal(head.applied.length, 2);
+  parametersAfter(head, block('2'), θ);
+  assert.equal(bits(θ), bits(history[2] as Float32Array));
+  assert.throws(() => parametersAfter(head, block('1'), θ), { code: 'unknown-parent' });
+});
+
+test('undoBlock refuses all but the newest block; applyBlock refuses more than can be undone', () => {
+  const head = randomHead('limits');
+  assert.throws(() => undoBlock(head, genesis), { code: 'not-undoable' });
+  for (let height = 1; height <= undoMax; height++)
+    applyBlock(head, { position: at(`${height}`, height), after: randomSparse(`${height}`) }, feedback);
+  assert.throws(() => undoBlock(head, block('1')), { code: 'not-undoable' });
+  const next = { position: at('more', undoMax + 1), after: randomSparse('more') };
+  assert.throws(() => applyBlock(head, next, feedback), { code: 'undo-limit' });
+  settleBlock(head, block('1'));
+  applyBlock(head, next, feedback);
+});
+
+test('installParameters keeps θ_local − θ and forgets what came before', () => {
+  const head = randomHead('install');
+  makePending(head);
+  applyBlock(head, { position: at('1', 1), after: randomSparse('after') }, feedback);
+  const before = difference(head, feedback).difference;
+  const values = randomHead('other').parameters;
+  installParameters(head, values, at('64', 64));
+  assert.equal(bits(head.parameters), bits(values));
+  close(difference(head, feedback).difference, before);
+  assert.deepEqual([head.position, head.applied, head.pending], [at('64', 64), [], undefined]);
+});
+
+test('restoreHead gives back what describeHead kept, and it can be undone the same way', () => {
+  const head = randomHead('saved');
+  makePending(head);
+  const decoded = randomSparse('decoded');
+  const own = { blob: ownBlob, clip: 1, decoded };
+  applyBlock(head, { position: at('1', 1), after: randomSparse('1'), own }, feedback);
+  applyBlock(head, { position: at('2', 2), after: randomSparse('2'), own }, feedback);
+  makePending(head);
+  const { state, arrays } = describeHead(head);
+  const copies = arrays.map((array) => array.slice().buffer as ArrayBuffer).values();
+  const again = createHead(new Float32Array(length), new Float32Array(length), genesis);
+  restoreHead(again, structuredClone(state), () => copies.next().value as ArrayBuffer);
+  assert.deepEqual(again, head);
+  for (const name of ['2', '1']) {
+    undoBlock(head, block(name));
+    undoBlock(again, block(name));
+  }
+  assert.deepEqual(again, head);
+});
