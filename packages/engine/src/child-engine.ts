@@ -4,9 +4,8 @@
  * except that training, evaluation and generation are jobs of the schedule, and that a durable call answers when its
  * checkpoint is on disk. Nothing but the schedule's slices awaits in the middle of a change.
  */
-import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Cid, nameBlob, runDigest } from '@murmuration/base';
+import { type Cid, runDigest } from '@murmuration/base';
 import { createSampler, type Sampler, type TokenStream } from '@murmuration/data';
 import { embedParameters, initializeParameters, writeModel } from '@murmuration/onnx';
 import { type AdamW, createAdamW, decayRanges } from './adamw.ts';
@@ -14,7 +13,7 @@ import { type CheckpointContents, type Checkpoints, openCheckpoints } from './ch
 import { encodePending } from './contribution.ts';
 import { type Corpus, readCorpus, readWholeText } from './corpus.ts';
 import { checkpointIntervalMs, snapshotsKept } from './defaults.ts';
-import { diskError, EngineError } from './errors.ts';
+import { EngineError } from './errors.ts';
 import { createEvaluation } from './evaluation.ts';
 import { createExecutor, type Executor } from './execution.ts';
 import { contextKey } from './generate-from-file.ts';
@@ -31,7 +30,7 @@ import type {
 } from './index.ts';
 import type { ChildInit, EngineCalls } from './messages.ts';
 import { type RunModel, readRunModel } from './model.ts';
-import { bytesOf, nameVector, sha256 } from './names.ts';
+import { bytesOf, nameVector, readVector } from './names.ts';
 import {
   createForwardProgram,
   createTrainingProgram,
@@ -262,29 +261,7 @@ class ChildEngine implements ServedCalls {
   async install(state: Parameters<Engine['install']>[0]): Promise<void> {
     const { head } = this.#required();
     const { path, block, height, tensors } = state;
-    let bytes: Buffer;
-    try {
-      const { size } = statSync(path);
-      if (size !== head.parameters.byteLength)
-        throw new EngineError(`${path}: expected ${head.parameters.byteLength} bytes, got ${size}`, {
-          code: 'bad-snapshot',
-          path,
-          size,
-        });
-      bytes = readFileSync(path);
-    } catch (error) {
-      throw error instanceof EngineError ? error : diskError(error, 'read', path);
-    }
-    const { cid } = nameBlob(bytes, sha256);
-    if (cid !== tensors)
-      throw new EngineError(`${path}: expected the state ${tensors}, got ${cid}`, {
-        code: 'bad-snapshot',
-        path,
-        expected: tensors,
-        got: cid,
-      });
-    const values = new Float32Array(head.parameters.length);
-    bytesOf(values).set(bytes);
+    const values = readVector(path, head.parameters.length, tensors);
     installParameters(head, values, { block, height });
     await this.#save();
   }

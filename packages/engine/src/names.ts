@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
 import { endianness } from 'node:os';
-import { assert, blobChunkBytes, type NamedBlob, nameChunks } from '@murmuration/base';
+import { assert, blobChunkBytes, type Cid, type NamedBlob, nameChunks } from '@murmuration/base';
+import { diskError, EngineError } from './errors.ts';
 
 /** SHA-256 by the platform, several times as fast as portable code. */
 export const sha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest();
@@ -18,4 +20,31 @@ export function nameVector(vector: Float32Array): NamedBlob {
   for (let at = 0; at === 0 || at < bytes.length; at += blobChunkBytes)
     chunks.push(sha256(bytes.subarray(at, at + blobChunkBytes)));
   return nameChunks({ size: bytes.length, chunks }, sha256);
+}
+
+/**
+ * Reads a vector of `length` values that must have this name. Throws `EngineError` `bad-snapshot` for other bytes,
+ * `disk` when there is nothing to read.
+ */
+export function readVector(path: string, length: number, name: Cid): Float32Array {
+  const values = new Float32Array(length);
+  const bad = (expected: string, got: string): EngineError =>
+    new EngineError(`${path}: expected ${expected}, got ${got}`, {
+      code: 'bad-snapshot',
+      path,
+      expected,
+      got,
+    });
+  try {
+    const { size } = statSync(path);
+    if (size !== values.byteLength) throw bad(`${values.byteLength} bytes`, `${size}`);
+    const bytes = readFileSync(path);
+    if (bytes.length !== size) throw bad(`${size} bytes`, `${bytes.length}`);
+    bytesOf(values).set(bytes);
+  } catch (error) {
+    throw error instanceof EngineError ? error : diskError(error, 'read', path);
+  }
+  const { cid } = nameVector(values);
+  if (cid !== name) throw bad(`the state ${name}`, cid);
+  return values;
 }

@@ -50,6 +50,23 @@ async function createSession(
   }
 }
 
+/** What the graph makes of its inputs; a failing operator is the graph's fault. */
+async function runSession(
+  session: InferenceSession,
+  feeds: InferenceSession.FeedsType,
+  fetches: InferenceSession.FetchesType,
+): Promise<InferenceSession.ReturnType> {
+  try {
+    return await session.run(feeds, fetches);
+  } catch (error) {
+    throw new EngineError(
+      `the graph failed: ${(error as Error).message}`,
+      { code: 'bad-graph' },
+      { cause: error },
+    );
+  }
+}
+
 const viewTensors = (vector: Float32Array, layout: ParameterLayout, prefix = ''): Record<string, Tensor> =>
   Object.fromEntries(
     layout.slots.map((slot) => [
@@ -93,7 +110,7 @@ export async function createTrainingProgram(init: {
     tokens,
     targets,
     async run() {
-      await session.run(feeds, fetches);
+      await runSession(session, feeds, fetches);
       return loss[0] as number;
     },
   };
@@ -118,7 +135,7 @@ export async function createForwardProgram(init: {
         targets: new Tensor('int64', targets, dimensions),
       };
       const given = Object.fromEntries(Object.entries(feeds).filter(([name]) => wanted.has(name)));
-      const output = (await session.run(given))[init.output] as Tensor;
+      const output = (await runSession(session, given, [init.output]))[init.output] as Tensor;
       return output.data as Float32Array;
     },
   };

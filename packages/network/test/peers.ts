@@ -141,7 +141,10 @@ export async function startRogue(
     gater: {},
     onLanPeer: () => undefined,
   });
-  t.after(() => node.stop());
+  t.after(async () => {
+    for (const connection of node.getConnections()) connection.abort(new Error('the test is over'));
+    await node.stop();
+  });
   node.services.gossip.subscribe(topicOf(runId));
   for (const [protocol, handler] of Object.entries(answer))
     await node.handle(protocol, handler, { maxInboundStreams: 64 });

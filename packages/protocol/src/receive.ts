@@ -1,6 +1,6 @@
 /**
- * What comes from the network, judged in PROTOCOL.md's order: cheap rules first, signatures last, and nothing of the
- * state changes before everything holds. One bad statement condemns its message.
+ * What comes from the network, judged in PROTOCOL.md's order: cheap rules first, signatures last. A statement changes
+ * nothing before every rule holds; one bad statement condemns its message.
  */
 import { DigestError } from '@murmuration/base';
 import { isInvalid } from './blobs.ts';

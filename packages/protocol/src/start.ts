@@ -136,8 +136,8 @@ function restoreContributions(
     if (tooLate || forked) machine.out.rest.push({ kind: 'expire', contribution: contribution.cid });
     else {
       machine.own.contributions.set(contribution.sequence, entry);
-      addToPool(machine, entry);
       holdOwn(machine, contribution);
+      addToPool(machine, entry);
     }
   }
   for (const record of machine.applied)

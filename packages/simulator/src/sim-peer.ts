@@ -12,6 +12,7 @@ import {
   type RunConfig,
 } from '@murmuration/base';
 import {
+  type Block,
   createReplica,
   type DurableRecord,
   type Effect,
@@ -107,6 +108,7 @@ export function createSimPeer(init: SimPeerInit, components: SimPeerComponents):
   let effects = 0;
   let publishedCount = 0;
   let training = false;
+  let lastFinal: Block | undefined;
   const timers = new Map<string, number>();
   const queue: ReplicaEvent[] = [];
   let busy = false;
@@ -200,7 +202,7 @@ export function createSimPeer(init: SimPeerInit, components: SimPeerComponents):
         disk.records.set(effect.record.key, effect.record);
         return;
       case 'forget':
-        for (const [key, { height }] of disk.records) if (height < effect.below) disk.records.delete(key);
+        forget(effect.below);
         return;
       case 'publish':
         publishedCount++;
@@ -258,6 +260,7 @@ export function createSimPeer(init: SimPeerInit, components: SimPeerComponents):
         if (effect.applied) engine.settle(effect.block.id);
         store(effect.entry);
         judge.settled(id, effect.block, world.now);
+        lastFinal = effect.block;
         if (effect.block.height % run.snapshotEvery === 0)
           disk.snapshots.set(effect.block.tensors, { block: effect.block.id, height: effect.block.height });
         break;
@@ -266,6 +269,23 @@ export function createSimPeer(init: SimPeerInit, components: SimPeerComponents):
         break;
     }
     if (random.below(2) === 0) disk.checkpoint = engine.state;
+  }
+
+  /** A vote of a view after the newest final block's may still be contradicted, so its record must stay. */
+  function forget(below: number): void {
+    for (const [key, { height }] of disk.records) {
+      if (height >= below) continue;
+      disk.records.delete(key);
+      const [kind, epoch, view] = key.split('/');
+      const undecided = Number(epoch) === lastFinal?.epoch && Number(view) > lastFinal.view;
+      if (
+        kind === 'vote' &&
+        undecided &&
+        lastFinal?.height !== run.rounds &&
+        replica?.view.epoch === lastFinal.epoch
+      )
+        judge.complain(`G8: ${id} forgets ${key} after a final block of view ${lastFinal.view}`);
+    }
   }
 
   function store(entry: LedgerEntry): void {

@@ -1,0 +1,221 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const murmur = fileURLToPath(new URL('../bin/murmur.js', import.meta.url));
+const bounded = { timeout: 60_000 };
+
+interface Exit {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const start = (args: readonly string[]): ChildProcess =>
+  spawn(process.execPath, [murmur, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+
+function exitOf(child: ChildProcess): Promise<Exit> {
+  let stdout = '';
+  let stderr = '';
+  child.stdout?.on('data', (data: Buffer) => {
+    stdout += data.toString();
+  });
+  child.stderr?.on('data', (data: Buffer) => {
+    stderr += data.toString();
+  });
+  return new Promise((resolve) => child.once('close', (code) => resolve({ code, stdout, stderr })));
+}
+
+const run = (...args: string[]): Promise<Exit> => exitOf(start(args));
+
+/** Resolves with the first JSON line of this kind. */
+function eventOf(child: ChildProcess, kind: string): Promise<Record<string, unknown>> {
+  return new Promise((resolve, reject) => {
+    if (!child.stdout) return reject(new Error('no output to read'));
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      const event = JSON.parse(line) as Record<string, unknown>;
+      if (event.kind === kind) resolve(event);
+    });
+    child.once('close', (code) => reject(new Error(`ended with code ${code} before ${kind}`)));
+  });
+}
+
+describe('murmur', () => {
+  let directory = '';
+  let store = '';
+  let text = '';
+  const children: ChildProcess[] = [];
+  const tinyRun = [
+    ...['--rounds', '4', '--steps', '2', '--batch', '2', '--context', '32'],
+    ...['--width', '32', '--layers', '1', '--heads', '2'],
+  ];
+  const loopback = ['--listen', '/ip4/127.0.0.1/tcp/0', '--no-mdns', '--json'];
+
+  before(() => {
+    directory = mkdtempSync(join(tmpdir(), 'murmuration-cli-'));
+    store = join(directory, 'founder');
+    text = join(directory, 'text.txt');
+    writeFileSync(
+      text,
+      Array.from({ length: 400 }, (_, line) => `line ${line} is a line of text`).join('\n'),
+    );
+  });
+  after(() => {
+    for (const child of children) child.kill('SIGKILL');
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  test('without a command teaches what there is', async () => {
+    const { stdout, stderr } = await run('--help');
+    for (const command of [
+      'demo',
+      'init',
+      'join',
+      'start',
+      'leave',
+      'status',
+      'log',
+      'eval',
+      'generate',
+      'export',
+    ])
+      assert.match(stdout + stderr, new RegExp(`\\n  ${command} `));
+  });
+
+  test('tells usage errors by exit code 2 and says what was expected', async () => {
+    const unknown = await run('dance');
+    assert.equal(unknown.code, 2);
+    const threads = await run('start', '--threads', 'many');
+    assert.equal(threads.code, 2);
+    assert.match(threads.stderr, /expected a whole number from 1 to 256, got "many"/);
+  });
+
+  test('join refuses a link that is none', async () => {
+    const { code, stderr } = await run(
+      'join',
+      'https://example.org',
+      '--store',
+      join(directory, 'none'),
+      '--data',
+      text,
+    );
+    assert.equal(code, 1);
+    assert.match(stderr, /run link: expected murmuration:/);
+  });
+
+  test('init, start, status, log, eval, export and generate follow one run', bounded, async () => {
+    const init = await run('init', '--store', store, '--json', ...tinyRun);
+    assert.equal(init.code, 0, init.stderr);
+    const { runId, link } = JSON.parse(init.stdout) as { runId: string; link: string };
+    assert.ok(link.startsWith(`murmuration://${runId}`));
+    const again = await run('init', '--store', store, ...tinyRun);
+    assert.equal(again.code, 1);
+    assert.match(again.stderr, /belongs to run/);
+
+    const peer = start(['start', '--store', store, '--data', text, ...loopback]);
+    children.push(peer);
+    const ended = await eventOf(peer, 'ended');
+    const inUse = await run('start', '--store', store, '--data', text, ...loopback);
+    assert.equal(inUse.code, 1);
+    assert.match(inUse.stderr, new RegExp(`in use by process ${peer.pid}`));
+    const running = JSON.parse((await run('status', '--store', store, '--json')).stdout) as {
+      pid: number;
+      round: number;
+    };
+    assert.deepEqual([running.pid, running.round], [peer.pid, 4]);
+    const started = performance.now();
+    peer.kill('SIGINT');
+    await new Promise((resolve) => peer.once('close', resolve));
+    assert.ok(performance.now() - started < 4_000, 'Ctrl-C took too long');
+
+    const log = await run('log', '--store', store, '--json');
+    const rounds = log.stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { height: number; stateRoot: string; contributions: unknown[] });
+    assert.deepEqual(
+      rounds.map(({ height }) => height),
+      [1, 2, 3, 4],
+    );
+    assert.equal(rounds.at(-1)?.stateRoot, ended.stateRoot);
+    assert.ok(rounds.every(({ contributions }) => contributions.length === 1));
+    assert.match((await run('log', '--store', store)).stdout, /round 4 {2}root [0-9a-f]{16}/);
+
+    const evaluated = await run('eval', '--store', store, '--data', text, '--all', '--json');
+    const { bitsPerByte } = JSON.parse(evaluated.stdout) as { bitsPerByte: number };
+    assert.ok(bitsPerByte > 0 && bitsPerByte < 9);
+
+    const file = join(directory, 'model.onnx');
+    assert.equal((await run('export', file, '--store', store)).code, 0);
+    const options = ['--prompt', 'line ', '--bytes', '12', '--seed', 'x'];
+    const fromFile = await run('generate', '--model', file, ...options);
+    const fromStore = await run('generate', '--store', store, ...options);
+    assert.equal(fromFile.code, 0, fromFile.stderr);
+    assert.equal(fromFile.stdout, fromStore.stdout);
+  });
+
+  test('generate says what is wrong with a file that is no model', async () => {
+    const { code, stderr } = await run('generate', '--model', text, '--prompt', 'x');
+    assert.equal(code, 1);
+    assert.match(stderr, /expected a model that `murmur export` wrote/);
+  });
+
+  test('invite puts a signed invitation into the link, and only for this run', bounded, async () => {
+    const guest = JSON.parse((await run('id', '--store', join(directory, 'guest'), '--json')).stdout) as {
+      peer: string;
+    };
+    const status = JSON.parse((await run('status', '--store', store, '--json')).stdout) as { runId: string };
+    const invited = await run(
+      'invite',
+      guest.peer,
+      '--link',
+      `murmuration://${status.runId}`,
+      '--store',
+      store,
+      '--json',
+    );
+    assert.equal(invited.code, 0, invited.stderr);
+    const { link, signatures, needed } = JSON.parse(invited.stdout) as {
+      link: string;
+      signatures: number;
+      needed: number;
+    };
+    assert.match(link, /invitation=/);
+    assert.deepEqual([signatures, needed], [1, 1]);
+    const foreign = await run('invite', guest.peer, '--link', link, '--store', join(directory, 'guest'));
+    assert.equal(foreign.code, 1);
+  });
+
+  test('start says which port is in use', bounded, async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => server.once('listening', resolve));
+    const { port } = server.address() as { port: number };
+    const { code, stderr } = await run(
+      'start',
+      '--store',
+      store,
+      '--listen',
+      `/ip4/127.0.0.1/tcp/${port}`,
+      '--no-mdns',
+    );
+    server.close();
+    assert.equal(code, 1);
+    assert.match(stderr, new RegExp(`${port}`));
+  });
+
+  test('leave asks first, then deletes the folder', async () => {
+    const asked = await run('leave', '--store', store);
+    assert.equal(asked.code, 1);
+    assert.ok(existsSync(store));
+    const left = await run('leave', '--store', store, '--yes');
+    assert.equal(left.code, 0, left.stderr);
+    assert.ok(!existsSync(store));
+    assert.equal((await run('leave', '--store', store, '--yes')).code, 1);
+  });
+});

@@ -1,0 +1,21 @@
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { differentiate } from '@murmuration/autodiff';
+import { gpt, parametersOf, initializeParameters, writeModel } from '@murmuration/onnx';
+import { createLayout, tensorView } from '@murmuration/base';
+const [size, arena, pattern, threads, extra] = process.argv.slice(2);
+const big = size === '5M';
+const c = big ? { vocabulary: 260, context: 128, width: 256, layers: 6, heads: 8 } : { vocabulary: 260, context: 128, width: 128, layers: 4, heads: 4 };
+const B = big ? 16 : 8;
+const model = gpt(c); const decl = parametersOf(model); const layout = createLayout(decl);
+const θ = initializeParameters(decl, 'a'); const g = new Float32Array(θ.length);
+const rss0 = process.memoryUsage.rss() / 2**20;
+const s = await InferenceSession.create(writeModel(differentiate(model, { loss: 'loss', parameters: decl.map(d => d.name) })), { executionProviders: ['cpu'], intraOpNumThreads: Number(threads), interOpNumThreads: 1, executionMode: 'sequential', graphOptimizationLevel: 'all', freeDimensionOverrides: { batch: B, context: 128 }, enableCpuMemArena: arena === '1', enableMemPattern: pattern === '1', logSeverityLevel: 3, ...(extra ? {extra: JSON.parse(extra)} : {}) });
+const tok = BigInt64Array.from({ length: B * 128 }, (_, i) => BigInt((i * 7919) % 250));
+const view = (v: Float32Array, p = '') => Object.fromEntries(layout.slots.map(x => [p + x.name, new Tensor('float32', tensorView(v, x), x.shape)]));
+const feeds = { ...view(θ), tokens: new Tensor('int64', tok, [B, 128]), targets: new Tensor('int64', tok, [B, 128]) };
+const loss = new Float32Array(1);
+const fetches = { ...view(g, 'gradient:'), loss: new Tensor('float32', loss, []) };
+const ts: number[] = [];
+for (let i = 0; i < (big ? 14 : 50); i++) { const t = performance.now(); await s.run(feeds, fetches); ts.push(performance.now() - t); }
+ts.sort((a, b) => a - b);
+console.log(size, 'arena', arena, 'pattern', pattern, 'threads', threads, extra ?? '', 'median', ts[ts.length >> 1]!.toFixed(1), 'min', ts[0]!.toFixed(1), 'rss', rss0.toFixed(0), '→', (process.memoryUsage.rss() / 2**20).toFixed(0), 'loss', loss[0]);

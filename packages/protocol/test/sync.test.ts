@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { decodeCbor, encodeCbor } from '@murmuration/base';
+import { createReplica, type LedgerEntry, readLedgerEntry } from '@murmuration/protocol';
+import { type Bus, type BusPeer, createBus, createKey } from './harness.ts';
+
+function certified(rounds: number): { readonly bus: Bus; readonly ledger: readonly LedgerEntry[] } {
+  const bus = createBus({ members: 4, run: { rounds } });
+  for (let round = 0; round < rounds; round++) bus.round();
+  return { bus, ledger: (bus.peers[0] as BusPeer).ledger };
+}
+
+const newcomer = (bus: Bus, entries: readonly LedgerEntry[], snapshotEvery = false) => {
+  const key = createKey(33);
+  const replica = createReplica(
+    { run: bus.run, runId: bus.runId, self: key.peer, role: 'guest' },
+    key.components,
+  );
+  replica.handle({ kind: 'start', records: [], ledger: [], applied: undefined }, 0);
+  const effects = replica.handle({ kind: 'synced', from: bus.peers[0]?.key.peer as never, entries }, 1);
+  const wanted = effects.filter((effect) => effect.kind === 'fetch').length;
+  return { replica, effects, wanted, snapshotEvery };
+};
+
+const forge = (entry: LedgerEntry, change: (value: Record<string, unknown>) => void): LedgerEntry => {
+  const value = decodeCbor(entry.bytes) as Record<string, unknown>;
+  change(value);
+  return { height: entry.height, bytes: encodeCbor(value) };
+};
+
+test('onSynced verifies entries from genesis and asks for their deltas', () => {
+  const { bus, ledger } = certified(3);
+  const { wanted, replica } = newcomer(bus, ledger);
+  assert.ok(wanted >= 4);
+  assert.equal(replica.view.phase, 'syncing');
+});
+
+test('onSynced takes nothing from reordered, truncated or forged entries', () => {
+  const { bus, ledger } = certified(3);
+  const [first, second, third] = ledger as [LedgerEntry, LedgerEntry, LedgerEntry];
+  const bad: readonly (readonly [string, readonly LedgerEntry[]])[] = [
+    ['reordered', [second, first, third]],
+    ['without the first', [second, third]],
+    ['truncated', [{ ...first, bytes: first.bytes.subarray(0, first.bytes.length - 10) }]],
+    ['without a certificate', [forge(first, (value) => (value.certificate = null))]],
+    [
+      'with the certificate of another',
+      [
+        forge(
+          first,
+          (value) => (value.certificate = (decodeCbor(second.bytes) as { certificate: unknown }).certificate),
+        ),
+      ],
+    ],
+    [
+      'with a signature less',
+      [
+        forge(first, (value) => {
+          const certificate = value.certificate as { signers: Uint8Array; signatures: Uint8Array };
+          value.certificate = {
+            ...certificate,
+            signers: certificate.signers.subarray(1),
+            signatures: certificate.signatures.subarray(64),
+          };
+        }),
+      ],
+    ],
+    [
+      'with a contribution less',
+      [forge(first, (value) => (value.announcements = (value.announcements as Uint8Array[]).slice(1)))],
+    ],
+    [
+      'with another header',
+      [
+        forge(first, (value) => {
+          const header = decodeCbor(value.header as Uint8Array) as Record<string, unknown>;
+          value.header = encodeCbor({ ...header, root: new Uint8Array(32) });
+        }),
+      ],
+    ],
+    ['empty', []],
+    ['rubbish', [{ height: 1, bytes: Uint8Array.of(1, 2, 3) }]],
+  ];
+  for (const [name, entries] of bad) {
+    const { wanted, replica } = newcomer(bus, entries);
+    assert.equal(wanted, 0, name);
+    assert.equal(replica.view.phase, 'running', name);
+  }
+});
+
+test('onSynced keeps what a certificate covers when a later entry is forged', () => {
+  const { bus, ledger } = certified(3);
+  const [first, second] = ledger as [LedgerEntry, LedgerEntry];
+  const forged = forge(second, (value) => (value.announcements = []));
+  const { effects } = newcomer(bus, [first, forged]);
+  const fetched = effects.filter((effect) => effect.kind === 'fetch').length;
+  assert.equal(fetched, 4);
+});
+
+test('skipToSnapshot stores the entries before a snapshot and installs it', () => {
+  const bus = createBus({ members: 4, run: { rounds: 24, snapshotEvery: 20 } });
+  for (let round = 0; round < 24; round++) bus.round();
+  const ledger = (bus.peers[0] as BusPeer).ledger;
+  assert.equal(ledger.length, 24);
+  const key = createKey(33);
+  const replica = createReplica(
+    { run: bus.run, runId: bus.runId, self: key.peer, role: 'guest' },
+    key.components,
+  );
+  replica.handle({ kind: 'start', records: [], ledger: [], applied: undefined }, 0);
+  const presence = (bus.peers[0] as BusPeer).effects.findLast((effect) => effect.kind === 'publish');
+  assert.ok(presence?.kind === 'publish');
+  bus.wait(60_000);
+  const said = (bus.peers[0] as BusPeer).effects.flatMap((effect) =>
+    effect.kind === 'publish' ? [effect.bytes] : [],
+  );
+  const from = bus.peers[0]?.key.peer as never;
+  const asked = said.flatMap((bytes) => replica.handle({ kind: 'message', from, bytes }, 10));
+  assert.ok(asked.some(({ kind }) => kind === 'sync'));
+  const effects = replica.handle({ kind: 'synced', from, entries: ledger }, 20);
+  const settled = effects.filter((effect) => effect.kind === 'settle');
+  assert.equal(settled.length, 20);
+  assert.ok(settled.every(({ applied }) => !applied));
+  const install = effects.find((effect) => effect.kind === 'install');
+  assert.ok(install?.kind === 'install' && install.height === 20 && install.from.length > 0);
+  assert.equal(replica.view.mayContribute, false);
+  replica.handle({ kind: 'installed', block: install.block, height: 20 }, 30);
+  assert.equal(replica.view.head.height, 20);
+  assert.equal(install.tensors, readLedgerEntry((ledger[19] as LedgerEntry).bytes, bus.runId).tensors);
+});

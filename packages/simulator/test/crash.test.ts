@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { calm, type Scenario } from '@murmuration/simulator';
+import { expectSound } from './expect-sound.ts';
+
+/** Kills a peer after each of its effects in turn, restarts it, and expects the run to end as if nothing had happened. */
+function crashEverywhere(scenario: Scenario, peer: number, every = 1): number {
+  const { effects } = expectSound(scenario).peers[peer] ?? { effects: 0 };
+  let crashes = 0;
+  for (let effect = 1; effect <= effects; effect += every) {
+    expectSound({ ...scenario, faults: [{ kind: 'crash', peer, effect, downMs: 300 }] });
+    crashes++;
+  }
+  return crashes;
+}
+
+test('simulate survives a crash after every effect of the first proposer (G8)', () => {
+  assert.ok(crashEverywhere({ ...calm, seed: 'crash', rounds: 2 }, 0) > 80);
+});
+
+test('simulate survives a crash after every effect of a peer that is alone (G8)', () => {
+  assert.ok(crashEverywhere({ ...calm, seed: 'alone', members: 1, rounds: 3 }, 0) > 50);
+});
+
+test('simulate survives crashes in a slow and lossy network (G8)', () => {
+  const scenario = { ...calm, seed: 'slow crash', rounds: 4, loss: 0.1, latencyMs: [50, 900] as const };
+  assert.ok(crashEverywhere(scenario, 1, 4) > 40);
+});
+
+test('simulate survives crashes of a guest while it is admitted (G8)', () => {
+  const scenario = { ...calm, seed: 'guest crash', rounds: 5, guests: [{ atMs: 500 }] };
+  assert.ok(crashEverywhere(scenario, 4, 4) > 30);
+});
