@@ -40,6 +40,7 @@ describe('three peers as processes on loopback', () => {
   ];
   const note = (name: string, event: PeerEvent): void => {
     if (event.kind === 'certified') certified.set(name, Math.max(certified.get(name) ?? 0, event.round));
+    if (event.kind === 'ended') certified.set(name, rounds + 1);
     for (const waiter of waiters) if ((certified.get(waiter.peer) ?? 0) >= waiter.round) waiter.resolve();
   };
   const reach = (peer: string, round: number): Promise<void> =>
@@ -83,6 +84,8 @@ describe('three peers as processes on loopback', () => {
       outerStep: 1,
       feedback: 0.95,
       snapshotEvery: 4,
+      graceMs: 1_000,
+      viewTimeoutMs: 2_000,
     });
     for (const store of stores) store.bindRun(runId);
     await stores[0]?.putBlob(runId, settings);
@@ -101,7 +104,7 @@ describe('three peers as processes on loopback', () => {
     const atKill = certified.get('first') ?? 0;
     await reach('first', Math.min(rounds, atKill + 3));
     await second.start(['start', ...options('second')]);
-    await Promise.all(names.map((name) => reach(name, rounds)));
+    await Promise.all(names.map((name) => reach(name, rounds + 1)));
 
     const roots = peers.map(({ endRoot }) => endRoot);
     assert.match(roots[0] ?? '', /^[0-9a-f]{64}$/);

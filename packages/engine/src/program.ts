@@ -38,6 +38,8 @@ async function createSession(
       interOpNumThreads: 1,
       executionMode: 'sequential',
       graphOptimizationLevel: 'all',
+      // One block planned for a whole step costs 55 MB more at 0.9 M parameters, 250 MB at 5 M, and saves no time.
+      enableMemPattern: false,
       freeDimensionOverrides: dimensions,
       logSeverityLevel: 3,
     });

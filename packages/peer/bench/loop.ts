@@ -31,6 +31,8 @@ async function foundRun(directory: string): Promise<void> {
     outerStep: 1,
     feedback: 0.95,
     snapshotEvery: 16,
+    graceMs: 1_000,
+    viewTimeoutMs: 5_000,
   });
   store.bindRun(runId);
   await store.putBlob(runId, settings);

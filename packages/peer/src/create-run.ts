@@ -29,6 +29,9 @@ export interface RunOptions {
   readonly outerStep: number;
   readonly feedback: number;
   readonly snapshotEvery: number;
+  /** How long a round waits for a member that contributed lately, and for a proposer, ms. */
+  readonly graceMs: number;
+  readonly viewTimeoutMs: number;
 }
 
 /** 128 random bits in hex. */
@@ -72,9 +75,9 @@ export function createRun(options: RunOptions): CreatedRun {
     round: {
       steps: options.steps,
       stepsMax: 4 * options.steps,
-      graceMs: 5_000,
+      graceMs: options.graceMs,
       durationMaxMs: 60_000,
-      viewTimeoutMs: 10_000,
+      viewTimeoutMs: options.viewTimeoutMs,
     },
     delta: {
       chunk: 4_096,

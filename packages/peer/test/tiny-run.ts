@@ -41,6 +41,8 @@ export async function createTinyRun(options: { founders?: number; rounds?: numbe
     outerStep: 1,
     feedback: 0.95,
     snapshotEvery: 2,
+    graceMs: 1_000,
+    viewTimeoutMs: 2_000,
   });
   for (const store of stores) store.bindRun(runId);
   await stores[0]?.putBlob(runId, settings);

@@ -21,7 +21,7 @@ import { epochOf, headOf, type Machine, mayVote, type Plan, tipOf, type ViewSlot
 import { includable, isWidelyHeld, selectForBlock } from './pool.ts';
 import { expectedMembers, isOver, isUrgent } from './readiness.ts';
 import { decide } from './settle.ts';
-import { ownVote, signProposal, signVote } from './sign.ts';
+import { ownProposal, ownVote, signProposal, signVote } from './sign.ts';
 import type { Proposal } from './statement.ts';
 import { addCertificate, baseOfView, countVote, isActive, proposerOfView, slotOf } from './views.ts';
 import type { Choice } from './vote.ts';
@@ -168,7 +168,7 @@ function planRound(machine: Machine, mine: boolean): Plan | undefined {
 /** Prepares the round's block, and proposes it when it is our turn. Returns whether it did. */
 export function propose(machine: Machine): boolean {
   if (machine.readyAt === undefined || isOver(machine) || !mayVote(machine)) return false;
-  const mine = proposerOfView(machine) === machine.init.self && !machine.own.proposals.has(machine.view);
+  const mine = proposerOfView(machine) === machine.init.self && !ownProposal(machine, machine.view);
   const slot = machine.views.get(machine.view);
   if (slot?.proposal || ownVote(machine, machine.view, 'notarize')) return false;
   const base = baseOfView(machine);

@@ -82,5 +82,7 @@ export const invalidBlobsMax = 1_024;
 export const executionsMax = 32;
 /** Invitations waiting to be included. */
 export const invitationsMax = 16;
+/** Own votes, the newest ones, that one re-broadcast carries: three for each of the last views. */
+export const votesMax = 24;
 /** Certificates of earlier views that one re-broadcast carries. */
 export const certificatesMax = 16;

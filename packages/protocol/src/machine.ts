@@ -151,8 +151,10 @@ export interface Machine {
   plan: Plan | undefined;
 
   readonly own: {
+    /** By `<epoch>/<view>/<choice>`. */
     readonly votes: Map<string, Uint8Array>;
-    readonly proposals: Map<number, { readonly bytes: Uint8Array; readonly list: Uint8Array }>;
+    /** By `<epoch>/<view>`. */
+    readonly proposals: Map<string, { readonly bytes: Uint8Array; readonly list: Uint8Array }>;
     readonly contributions: Map<number, OwnContribution>;
     sequence: number;
     last: Contribution | undefined;

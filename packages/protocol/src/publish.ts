@@ -10,11 +10,12 @@ import {
   rebroadcastMaxMs,
   rebroadcastMs,
   statementsMax,
+  votesMax,
 } from './defaults.ts';
 import type { Effect } from './index.ts';
 import { epochOf, headOf, isMember, type Machine, tipOf } from './machine.ts';
 import { pendingOwn } from './own.ts';
-import { signPresence } from './sign.ts';
+import { ownProposal, signPresence } from './sign.ts';
 import { encodeMessage, type Presence } from './statement.ts';
 
 const holdings = (machine: Machine): string[] =>
@@ -78,9 +79,12 @@ export function rebroadcast(machine: Machine): void {
   if (machine.own.invitation && !isMember(machine)) statements.push(machine.own.invitation);
   for (const { statement } of machine.invitations.values()) statements.push(statement);
   if (!isMember(machine)) return;
-  for (const [view, { bytes }] of machine.own.proposals) if (view >= machine.view - 1) statements.push(bytes);
+  for (const view of [machine.view - 1, machine.view]) {
+    const proposal = ownProposal(machine, view);
+    if (proposal) statements.push(proposal);
+  }
   statements.push(...certificatesFrom(machine, Math.max(machine.floor, machine.view - certificatesMax)));
-  const votes = [...machine.own.votes.values()].slice(-certificatesMax);
+  const votes = [...machine.own.votes.values()].slice(-votesMax);
   statements.push(...votes);
 }
 

@@ -56,13 +56,10 @@ export function openViews(machine: Machine, epochBefore: number, view: number): 
     machine.viewDeadline = undefined;
     machine.views.clear();
     machine.lastVote.clear();
-    machine.own.votes.clear();
-    machine.own.proposals.clear();
     machine.pendingFinality = undefined;
   }
   for (const at of machine.views.keys()) if (at <= machine.floor) machine.views.delete(at);
   if ((machine.pendingFinality?.view ?? -1) <= machine.floor) machine.pendingFinality = undefined;
-  retainSignatures(machine, epoch);
 }
 
 /** Stores final blocks that the engine has applied. Returns whether there were any. */
@@ -115,6 +112,7 @@ export function sweep(machine: Machine): void {
   }
   sweepPool(machine);
   sweepBlobs(machine);
+  retainSignatures(machine);
   machine.out.forget.splice(0, 1, { kind: 'forget', below: settled.block.height + 1 });
 }
 

@@ -3,7 +3,7 @@ import { encodeCbor } from '@murmuration/base';
 import type { BlockRecord } from './block-record.ts';
 import { contributionsPerAuthorMax } from './defaults.ts';
 import type { BlockId, ContributionDraft } from './index.ts';
-import { epochOf, type Machine, tipOf } from './machine.ts';
+import { epochOf, type Machine } from './machine.ts';
 import {
   contributionBody,
   decodeStatement,
@@ -24,11 +24,13 @@ const persist = (machine: Machine, key: string, height: number, bytes: Uint8Arra
   machine.out.persist.push({ kind: 'persist', record: { key, height, bytes } });
 };
 
-const voteKey = (epoch: number, view: number, choice: Choice): string => `vote/${epoch}/${view}/${choice}`;
-
 /** The own vote of a kind in a view of this epoch, as it was sent. */
 export const ownVote = (machine: Machine, view: number, choice: Choice): Uint8Array | undefined =>
-  machine.own.votes.get(`${view}/${choice}`);
+  machine.own.votes.get(`${epochOf(machine)}/${view}/${choice}`);
+
+/** The own proposal of a view of this epoch, as it was sent. */
+export const ownProposal = (machine: Machine, view: number): Uint8Array | undefined =>
+  machine.own.proposals.get(`${epochOf(machine)}/${view}`)?.bytes;
 
 /** Signs a vote that the rules allow; the caller counts it. */
 export function signVote(
@@ -40,8 +42,9 @@ export function signVote(
   const epoch = epochOf(machine);
   const vote: Vote = { epoch, view, choice, block, voter: machine.init.self };
   const bytes = encodeSigned('vote', voteBody(machine.rules.runDigest, vote), sign(machine));
-  persist(machine, voteKey(epoch, view, choice), tipOf(machine).block.height + 1, bytes);
-  machine.own.votes.set(`${view}/${choice}`, bytes);
+  const key = `${epoch}/${view}/${choice}`;
+  machine.own.votes.set(key, bytes);
+  persist(machine, `vote/${key}`, machine.settled.block.height + 1, bytes);
   machine.out.statements.push(bytes);
   const statement = decodeStatement(bytes, machine.rules.hash);
   return { vote, signature: (statement as { signature: Uint8Array }).signature };
@@ -54,21 +57,11 @@ export function signProposal(
   list: Uint8Array,
 ): Uint8Array {
   const bytes = encodeSigned('proposal', proposalBody(machine.rules.runDigest, proposal), sign(machine));
-  machine.own.proposals.set(proposal.view, { bytes, list });
-  persistProposal(machine, proposal.epoch, proposal.view);
+  const key = `${proposal.epoch}/${proposal.view}`;
+  machine.own.proposals.set(key, { bytes, list });
+  persist(machine, `proposal/${key}`, machine.settled.block.height + 1, encodeCbor([bytes, list]));
   machine.out.statements.push(bytes);
   return bytes;
-}
-
-function persistProposal(machine: Machine, epoch: number, view: number): void {
-  const own = machine.own.proposals.get(view);
-  if (!own) return;
-  persist(
-    machine,
-    `proposal/${epoch}/${view}`,
-    tipOf(machine).block.height + 1,
-    encodeCbor([own.bytes, own.list]),
-  );
 }
 
 /** Signs the announcement of a new delta. */
@@ -92,17 +85,20 @@ export function keepBlock(machine: Machine, record: BlockRecord, entry: Uint8Arr
 }
 
 /**
- * After a block became final: what was signed in later views is kept under the next height, because records of lower
- * heights are forgotten; what was signed in decided views goes.
+ * After a block was settled: what was signed in later views is kept under the next height, because records of lower
+ * heights are forgotten; what was signed in views that the stored ledger decides goes. Not before: a block that is final
+ * but not stored is not known after a restart.
  */
-export function retainSignatures(machine: Machine, epoch: number): void {
-  for (const [key, bytes] of machine.own.votes) {
-    const [view, choice] = key.split('/') as [string, Choice];
-    if (Number(view) <= machine.floor) machine.own.votes.delete(key);
-    else persist(machine, voteKey(epoch, Number(view), choice), tipOf(machine).block.height + 1, bytes);
-  }
-  for (const view of machine.own.proposals.keys()) {
-    if (view <= machine.floor) machine.own.proposals.delete(view);
-    else persistProposal(machine, epoch, view);
-  }
+export function retainSignatures(machine: Machine): void {
+  const { block, state, finality } = machine.settled;
+  const decided = (key: string): boolean => {
+    const [epoch, view] = key.split('/').map(Number) as [number, number];
+    return epoch < state.epoch || (epoch === block.epoch && view <= (finality?.view ?? block.view));
+  };
+  for (const [key, bytes] of machine.own.votes)
+    if (decided(key)) machine.own.votes.delete(key);
+    else persist(machine, `vote/${key}`, block.height + 1, bytes);
+  for (const [key, { bytes, list }] of machine.own.proposals)
+    if (decided(key)) machine.own.proposals.delete(key);
+    else persist(machine, `proposal/${key}`, block.height + 1, encodeCbor([bytes, list]));
 }

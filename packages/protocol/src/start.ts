@@ -163,14 +163,14 @@ function restoreSignatures(machine: Machine, records: readonly DurableRecord[]):
     if (statement.kind === 'vote') {
       const { vote, signature } = statement;
       if (vote.epoch !== epoch || vote.view <= machine.floor) continue;
-      machine.own.votes.set(`${vote.view}/${vote.choice}`, own);
+      machine.own.votes.set(`${epoch}/${vote.view}/${vote.choice}`, own);
       const certificate = countVote(machine, vote, signature);
       if (certificate && certificate.choice !== 'finalize') addCertificate(machine, certificate);
       if (certificate?.choice === 'finalize') machine.pendingFinality = certificate;
     } else if (statement.kind === 'proposal') {
       const { proposal } = statement;
       if (proposal.epoch !== epoch || proposal.view <= machine.floor) continue;
-      machine.own.proposals.set(proposal.view, { bytes: own, list });
+      machine.own.proposals.set(`${epoch}/${proposal.view}`, { bytes: own, list });
       slotOf(machine, proposal.view).proposal = { proposal, bytes: own };
       machine.out.serve.push({ kind: 'serve', blob: proposal.header.list, bytes: list });
       keepList(machine, proposal.header.list, list);

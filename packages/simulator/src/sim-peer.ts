@@ -271,20 +271,20 @@ export function createSimPeer(init: SimPeerInit, components: SimPeerComponents):
     if (random.below(2) === 0) disk.checkpoint = engine.state;
   }
 
-  /** A vote of a view after the newest final block's may still be contradicted, so its record must stay. */
+  /** A vote of a view after the newest stored block's may still be contradicted, so its record must stay. */
   function forget(below: number): void {
+    const {
+      epoch: finalEpoch,
+      view: finalView,
+      height: finalHeight,
+    } = lastFinal ?? { epoch: 0, view: -1, height: 0 };
     for (const [key, { height }] of disk.records) {
       if (height >= below) continue;
       disk.records.delete(key);
       const [kind, epoch, view] = key.split('/');
-      const undecided = Number(epoch) === lastFinal?.epoch && Number(view) > lastFinal.view;
-      if (
-        kind === 'vote' &&
-        undecided &&
-        lastFinal?.height !== run.rounds &&
-        replica?.view.epoch === lastFinal.epoch
-      )
-        judge.complain(`G8: ${id} forgets ${key} after a final block of view ${lastFinal.view}`);
+      const undecided = Number(epoch) === finalEpoch && Number(view) > finalView && finalHeight < run.rounds;
+      if (kind === 'vote' && undecided && replica?.view.epoch === finalEpoch)
+        judge.complain(`G8: ${id} forgets ${key} after storing a block of view ${finalView}`);
     }
   }
 

@@ -23,6 +23,8 @@ interface InitOptions {
   readonly learningRate: number;
   readonly k: number;
   readonly bits: number;
+  readonly grace: number;
+  readonly viewTimeout: number;
 }
 
 export function addInit(program: Command): void {
@@ -50,6 +52,18 @@ export function addInit(program: Command): void {
     .option('--learning-rate <value>', 'peak learning rate of AdamW', decimalNumber(1e-9, 10), 2e-3)
     .option('--k <count>', 'values sent of every 4,096', wholeNumber(1, 1_024), 64)
     .option('--bits <count>', 'bits per sent value: 1 or 2', wholeNumber(1, 2), 1)
+    .option(
+      '--grace <seconds>',
+      'how long a round waits for a member that contributed lately',
+      decimalNumber(0, 86_400),
+      10,
+    )
+    .option(
+      '--view-timeout <seconds>',
+      'how long the members wait for a proposer',
+      decimalNumber(0.05, 86_400),
+      20,
+    )
     .addHelpText(
       'after',
       `
@@ -97,6 +111,8 @@ async function initRun(options: InitOptions): Promise<void> {
       outerStep: 1,
       feedback: 0.95,
       snapshotEvery: 64,
+      graceMs: Math.round(options.grace * 1_000),
+      viewTimeoutMs: Math.round(options.viewTimeout * 1_000),
     });
     store.bindRun(runId);
     await store.putBlob(runId, settings);

@@ -160,6 +160,8 @@ export class Demo {
       outerStep: training.outerStep,
       feedback: training.feedback,
       snapshotEvery: 16,
+      graceMs: training.graceMs,
+      viewTimeoutMs: training.viewTimeoutMs,
     });
     for (const store of stores) store.bindRun(runId);
     await stores[0]?.putBlob(runId, settings);
