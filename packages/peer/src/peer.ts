@@ -1,6 +1,7 @@
 import { type Cid, type PeerId, type RunConfig, runDigest } from '@murmuration/base';
 import { createNetwork, type Network } from '@murmuration/network';
-import { openStore, type Store } from '@murmuration/store';
+import { checkInvitation, parseInvitation } from '@murmuration/protocol';
+import { openStore, type Store, verifySignature } from '@murmuration/store';
 import { fromString as bytesOf } from 'uint8arrays/from-string';
 import { toString as textOf } from 'uint8arrays/to-string';
 import {
@@ -175,7 +176,22 @@ class RunningPeer implements Peer {
       this.#abort.signal,
     );
     this.#run = run;
+    this.#checkInvitation(run);
     await this.#openSession(run, graph);
+  }
+
+  #checkInvitation(run: RunConfig): void {
+    const bytes = this.#store.getSetting(invitationSetting);
+    if (!bytes) return;
+    const invitation = parseInvitation(bytes);
+    const problem =
+      invitation.guest === this.id
+        ? checkInvitation(invitation, run, this.#runId, verifySignature)
+        : `invitation for ${invitation.guest}`;
+    if (problem)
+      throw new PeerError(`expected an invitation of this run for ${this.id}, got an ${problem}`, {
+        code: 'bad-invitation',
+      });
   }
 
   async #openSession(run: RunConfig, graph: Uint8Array): Promise<void> {

@@ -290,7 +290,7 @@ export class Session {
       case 'execute':
         return this.#execute(effect.request, effect.execution);
       case 'apply':
-        return this.#apply(effect.block);
+        return this.#apply(effect.block, effect.own);
       case 'undo':
         this.#snapshots.delete(effect.block);
         return this.#lane.enqueue(() => this.#engine.undo(effect.block));
@@ -335,10 +335,9 @@ export class Session {
     });
   }
 
-  #apply(block: Block): void {
-    const { store } = this.#components;
+  #apply(block: Block, contribution: Cid | undefined): void {
     const { inputs } = block.execution;
-    const own = inputs.find(({ author }) => author === store.identity.peer)?.blob;
+    const own = inputs.find((input) => input.contribution === contribution)?.blob;
     if (own) this.#included.add(own);
     this.#lane.enqueue(async () => {
       const blobs = await this.#loadDeltas(inputs);

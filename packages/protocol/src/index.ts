@@ -160,7 +160,7 @@ export type Effect =
   | { readonly kind: 'serve'; readonly blob: Cid; readonly bytes: Uint8Array }
   /** Compute the name of θ after this execution, without changing θ: answered by `executed` with the same `request`. */
   | { readonly kind: 'execute'; readonly request: number; readonly execution: Execution }
-  /** Make the engine's parameters those of `block` (its parent's until now). `own` when one of its inputs is ours. */
+  /** Make the engine's parameters those of `block` (its parent's until now). `own` is our contribution among its inputs. */
   | { readonly kind: 'apply'; readonly block: Block; readonly own: Cid | undefined }
   /** Take the newest applied block back. */
   | { readonly kind: 'undo'; readonly block: BlockId; readonly height: number }
