@@ -1,8 +1,8 @@
 /**
  * The engine itself, as the child process runs it. It owns the vectors: θ and e (`head.ts`), θ_local with gradient and
  * moments (`adamw.ts`, over which `program.ts` lays onnxruntime's tensors). A call is served at once and to its end,
- * except that training, evaluation and generation are jobs of the schedule, and that a durable call answers when its
- * checkpoint is on disk. Nothing but the schedule's slices awaits in the middle of a change.
+ * except that training, evaluation and generation are jobs of the schedule. Nothing but the schedule's slices awaits in
+ * the middle of a change.
  */
 import { join } from 'node:path';
 import { type Cid, runDigest } from '@murmuration/base';
@@ -168,7 +168,7 @@ class ChildEngine implements ServedCalls {
     await Promise.allSettled(plans.map(({ ended }) => ended));
   }
 
-  async encode(from: { readonly base: Cid; readonly baseHeight: number }): Promise<EncodedDelta> {
+  encode(from: { readonly base: Cid; readonly baseHeight: number }): EncodedDelta {
     const { head, counters } = this.#required();
     if (from.base !== head.position.block)
       throw new EngineError(`encode: expected the head ${head.position.block} as base, got ${from.base}`, {
@@ -179,7 +179,7 @@ class ChildEngine implements ServedCalls {
     const { init, executor } = this.#parts;
     const { run, runId, self } = init;
     const { delta } = encodePending(head, counters, executor, { run, runDigest: runDigest(runId), self });
-    await this.#save();
+    this.#save();
     return delta;
   }
 
@@ -236,9 +236,7 @@ class ChildEngine implements ServedCalls {
 
   settle(block: Cid): void {
     settleBlock(this.#required().head, block);
-    if (performance.now() - this.#savedMs < checkpointIntervalMs) return;
-    // A disk that fails here fails the next durable call, which has someone to tell.
-    this.#save().catch(() => undefined);
+    if (performance.now() - this.#savedMs >= checkpointIntervalMs) this.#save();
   }
 
   expire(): void {
@@ -258,12 +256,12 @@ class ChildEngine implements ServedCalls {
     return { path, ...head.position, tensors, chunks: manifest.chunks, size: manifest.size };
   }
 
-  async install(state: Parameters<Engine['install']>[0]): Promise<void> {
+  install(state: Parameters<Engine['install']>[0]): void {
     const { head } = this.#required();
     const { path, block, height, tensors } = state;
     const values = readVector(path, head.parameters.length, tensors);
     installParameters(head, values, { block, height });
-    await this.#save();
+    this.#save();
   }
 
   async evaluate(options: Parameters<Engine['evaluate']>[0] = {}): Promise<Evaluation> {
@@ -323,12 +321,12 @@ class ChildEngine implements ServedCalls {
 
   async close(): Promise<void> {
     await this.pause();
-    if (this.#opened) await this.#save();
+    if (this.#opened) this.#save();
   }
 
-  #save(): Promise<void> {
+  #save(): void {
     this.#savedMs = performance.now();
-    return this.#parts.checkpoints.save(() => this.#contents());
+    this.#parts.checkpoints.save(this.#contents());
   }
 
   #contents(): CheckpointContents {
