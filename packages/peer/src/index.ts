@@ -46,6 +46,7 @@ export interface PeerStatus {
   /** State root of the newest final block, hex. */
   readonly stateRoot: string;
   readonly members: number;
+  /** Members that are connected now, this peer among them if it is one. */
   readonly membersConnected: number;
   readonly connected: number;
   /** Inner steps that this peer's engine has done in all its lives. */

@@ -151,7 +151,7 @@ class RunningPeer implements Peer {
       rounds: this.#run?.rounds ?? 0,
       stateRoot: view ? textOf(view.final.stateRoot, 'base16') : '',
       members: roster.length,
-      membersConnected: roster.filter((member) => connected.includes(member)).length,
+      membersConnected: roster.filter((member) => member === this.id || connected.includes(member)).length,
       connected: connected.length,
       step: progress?.step ?? 0,
       loss: progress?.loss,

@@ -6,7 +6,7 @@ export const languages = {
   late: 'es',
 } as const;
 
-export const languageNames: Readonly<Record<string, string>> = {
+const names: Readonly<Record<string, string>> = {
   fr: 'French',
   hi: 'Hindi',
   ar: 'Arabic',
@@ -14,12 +14,14 @@ export const languageNames: Readonly<Record<string, string>> = {
   es: 'Spanish',
 };
 
+export const languageName = (language: string): string => names[language] ?? language;
+
 /** A decoder-only transformer of about 0.9 million parameters on bytes. */
 export const model = { vocabulary: 260, context: 128, width: 128, layers: 4, heads: 4 } as const;
 
-/** Chosen by measuring; see the demo's README table. */
+/** Chosen by measuring; see the table in the package's README. */
 export const training = {
-  steps: 700,
+  steps: 600,
   stepsPerRound: 5,
   batch: 8,
   learningRate: 2e-3,

@@ -2,7 +2,7 @@
 import { formatBytes, formatCount, formatDuration } from '../format.ts';
 import { createLiveView } from '../live-view.ts';
 import { formatTable } from '../table.ts';
-import { languageNames } from './defaults.ts';
+import { languageName } from './defaults.ts';
 import type { DemoWatcher } from './demo.ts';
 import type { PeerProcess } from './peer-process.ts';
 
@@ -37,7 +37,7 @@ const header = ['peer', 'state', 'round', 'loss', 'tokens/s', 'sent', 'received'
 function rowsOf(peers: readonly PeerProcess[], rounds: number, elapsed: string): string[] {
   const rows = peers.map((peer) => {
     const { status } = peer;
-    const name = languageNames[peer.language] ?? peer.language;
+    const name = languageName(peer.language);
     if (!peer.running || !status) return [name, peer.running ? 'starting' : 'killed'];
     return [
       name,

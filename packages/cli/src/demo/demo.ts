@@ -13,7 +13,15 @@ import { formatBytes } from '../format.ts';
 import { invite } from '../invite.ts';
 import { formatRunLink } from '../run-link.ts';
 import { prepareCorpus } from './corpus.ts';
-import { absenceMinMs, languages, model, script, stallTimeoutMs, training } from './defaults.ts';
+import {
+  absenceMinMs,
+  languageName,
+  languages,
+  model,
+  script,
+  stallTimeoutMs,
+  training,
+} from './defaults.ts';
 import { PeerProcess } from './peer-process.ts';
 
 export interface DemoOptions {
@@ -193,7 +201,7 @@ export class Demo {
     const [first, ...others] = languages.founders;
     const address = await this.#createPeer(first, ['start', ...this.#peerOptions(first)]).start();
     const link = formatRunLink({ runId, peers: [address] });
-    this.#watcher.onEvent(`the ${first} peer founded the run and waits; link: ${link}`);
+    this.#watcher.onEvent(`the ${languageName(first)} peer founded the run and waits; link: ${link}`);
     await Promise.all(
       others.map((language) =>
         this.#createPeer(language, ['join', link, ...this.#peerOptions(language)]).start(),
@@ -207,7 +215,7 @@ export class Demo {
     const victim = this.#peers[1] as PeerProcess;
     await this.#reach(Math.max(2, Math.floor(script.killAt * this.#rounds)));
     const round = victim.status?.round ?? this.#round;
-    this.#watcher.onEvent(`killing the ${victim.language} peer (SIGKILL) after round ${round}`);
+    this.#watcher.onEvent(`killing the ${languageName(victim.language)} peer (SIGKILL) after round ${round}`);
     await victim.kill();
     await Promise.all([
       this.#reach(Math.max(round + 1, Math.floor(script.restartAt * this.#rounds))),
@@ -215,7 +223,7 @@ export class Demo {
     ]);
     const backAtRound = this.#round;
     this.#watcher.onEvent(
-      `starting the ${victim.language} peer again from its store, ${backAtRound - round} rounds behind`,
+      `starting the ${languageName(victim.language)} peer again from its store, ${backAtRound - round} rounds behind`,
     );
     await victim.start(['start', ...this.#peerOptions(victim.language)]);
     return { language: victim.language, round, backAtRound };
@@ -226,7 +234,9 @@ export class Demo {
     await this.#reach(Math.max(3, Math.floor(script.lateAt * this.#rounds)));
     const invited = await this.#inviteLate(link);
     const round = this.#round;
-    this.#watcher.onEvent(`a fifth peer (${language}) joins with the run link, at round ${round}`);
+    this.#watcher.onEvent(
+      `a fifth peer (${languageName(language)}) joins with the run link, at round ${round}`,
+    );
     await this.#createPeer(language, ['join', invited, ...this.#peerOptions(language)]).start();
     return { language, round };
   }
@@ -246,7 +256,7 @@ export class Demo {
     if (event.kind === 'ended') this.#wake();
     if (event.kind === 'diverged') {
       const { round, computed, expected } = event;
-      const text = `the ${peer.language} peer computed ${computed} at round ${round}, the others certified ${expected}`;
+      const text = `the ${languageName(peer.language)} peer computed ${computed} at round ${round}, the others certified ${expected}`;
       this.#failure.reject(new CliError(text, { code: 'demo-failed', round }));
     }
     const words = wordsFor(event, peer.language, peer === this.#peers[0]);
@@ -256,7 +266,9 @@ export class Demo {
   #noteCertified(peer: PeerProcess, round: number, own: boolean): void {
     if (peer.language === languages.late && own && this.#lateFirstContribution === undefined) {
       this.#lateFirstContribution = round;
-      this.#watcher.onEvent(`round ${round} is the first with work of the ${peer.language} peer`);
+      this.#watcher.onEvent(
+        `round ${round} is the first with work of the ${languageName(peer.language)} peer`,
+      );
     }
     if (round <= this.#round) return;
     this.#round = round;
@@ -292,12 +304,12 @@ function wordsFor(event: PeerEvent, language: string, isFirst: boolean): string 
   switch (event.kind) {
     case 'opened':
       return event.restored
-        ? `the ${language} peer is back, at round ${event.head} of its checkpoint`
+        ? `the ${languageName(language)} peer is back, at round ${event.head} of its checkpoint`
         : undefined;
     case 'installed':
-      return `the ${language} peer downloaded and verified the state of round ${event.round}: ${formatBytes(event.bytes)}`;
+      return `the ${languageName(language)} peer downloaded and verified the state of round ${event.round}: ${formatBytes(event.bytes)}`;
     case 'engine-restarted':
-      return `the ${language} peer started its engine again: ${event.reason}`;
+      return `the ${languageName(language)} peer started its engine again: ${event.reason}`;
     case 'admitted':
       return isFirst ? `the invited peer is a member from epoch ${event.epoch} on` : undefined;
     case 'skipped':

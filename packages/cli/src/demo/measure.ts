@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { createEngine } from '@murmuration/engine';
 import { openOffline } from '@murmuration/peer';
-import { evaluationBytesMax } from './defaults.ts';
+import { evaluationBytesMax, languageName } from './defaults.ts';
 import type { DemoRun } from './demo.ts';
 
 /** Bits per byte by language. */
@@ -34,7 +34,7 @@ export async function measure(run: DemoRun, options: MeasureOptions): Promise<Me
   try {
     const common: Record<string, number> = {};
     for (const language of options.languages) {
-      options.onProgress(`measuring the common model on held-out ${language}`);
+      options.onProgress(`measuring the common model on held-out ${languageName(language)}`);
       const { bitsPerByte } = await offline.engine.evaluate({
         data: [run.textFolder(language)],
         part: 'held-out',
@@ -82,11 +82,11 @@ async function trainAlone(
       const target = Math.round(((round + 1) * steps) / run.rounds);
       if (target > done) await engine.train({ steps: target - done, round });
       done = Math.max(done, target);
-      if (round % 10 === 0) options.onProgress(`${language} alone: step ${done} of ${steps}`);
+      if (round % 10 === 0) options.onProgress(`${languageName(language)} alone: step ${done} of ${steps}`);
     }
     const losses: Record<string, number> = {};
     for (const other of options.languages) {
-      options.onProgress(`measuring ${language} alone on held-out ${other}`);
+      options.onProgress(`measuring ${languageName(language)} alone on held-out ${languageName(other)}`);
       const { bitsPerByte } = await engine.evaluate({
         data: [run.textFolder(other)],
         part: 'held-out',

@@ -1,9 +1,17 @@
 /** The demo's closing table, and the same facts as one JSON object. */
 import { formatBytes } from '../format.ts';
 import { formatTable } from '../table.ts';
-import { languageNames } from './defaults.ts';
+import { languageName } from './defaults.ts';
 import type { DemoRun } from './demo.ts';
 import type { Measurement } from './measure.ts';
+
+/** Bytes of one peer at its streams, over all its lives; its inner steps, and what they would have cost uncompressed. */
+export interface PeerTraffic {
+  readonly sent: number;
+  readonly received: number;
+  readonly steps: number;
+  readonly dataParallel: number;
+}
 
 export interface DemoResult {
   readonly equal: boolean;
@@ -17,12 +25,15 @@ export interface DemoResult {
       { readonly common: number; readonly solo: number | null; readonly soloElsewhere: number | null }
     >
   >;
+  /** Means over the peers. */
   readonly bytes: {
-    readonly sentPerPeer: Readonly<Record<string, number>>;
-    readonly receivedPerPeer: Readonly<Record<string, number>>;
-    readonly dataParallelPerPeer: Readonly<Record<string, number>>;
+    readonly sentPerPeer: number;
+    readonly receivedPerPeer: number;
+    /** A float32 gradient per inner step. */
+    readonly dataParallelPerPeer: number;
     readonly timesSmaller: number;
   };
+  readonly peers: Readonly<Record<string, PeerTraffic>>;
   readonly killed: DemoRun['killed'] & { readonly endedEqual: boolean };
   readonly late: DemoRun['late'] & { readonly endedEqual: boolean };
   readonly exported: string;
@@ -34,14 +45,13 @@ export function resultOf(run: DemoRun, measured: Measurement): DemoResult {
   const roots = Object.fromEntries(run.peers.map(({ language, endRoot }) => [language, endRoot ?? '']));
   const reference = run.peers[0]?.endRoot;
   const endedEqual = (language: string): boolean => reference !== undefined && roots[language] === reference;
-  const sentPerPeer: Record<string, number> = {};
-  const receivedPerPeer: Record<string, number> = {};
-  const dataParallelPerPeer: Record<string, number> = {};
+  const peers: Record<string, PeerTraffic> = {};
   for (const { language, traffic, status } of run.peers) {
-    sentPerPeer[language] = traffic.sent;
-    receivedPerPeer[language] = traffic.received;
-    dataParallelPerPeer[language] = 4 * run.parameters * (status?.step ?? 0);
+    const steps = status?.step ?? 0;
+    peers[language] = { ...traffic, steps, dataParallel: 4 * run.parameters * steps };
   }
+  const perPeer = (key: keyof PeerTraffic): number =>
+    Math.round(sum(Object.values(peers).map((traffic) => traffic[key])) / run.peers.length);
   const bitsPerByte: Record<string, DemoResult['bitsPerByte'][string]> = {};
   for (const [language, common] of Object.entries(measured.common)) {
     const elsewhere = Object.entries(measured.alone)
@@ -60,11 +70,12 @@ export function resultOf(run: DemoRun, measured: Measurement): DemoResult {
     seconds: Math.round(run.seconds),
     bitsPerByte,
     bytes: {
-      sentPerPeer,
-      receivedPerPeer,
-      dataParallelPerPeer,
-      timesSmaller: sum(Object.values(dataParallelPerPeer)) / sum(Object.values(sentPerPeer)),
+      sentPerPeer: perPeer('sent'),
+      receivedPerPeer: perPeer('received'),
+      dataParallelPerPeer: perPeer('dataParallel'),
+      timesSmaller: perPeer('dataParallel') / perPeer('sent'),
     },
+    peers,
     killed: { ...run.killed, endedEqual: endedEqual(run.killed.language) },
     late: { ...run.late, endedEqual: endedEqual(run.late.language) },
     exported: measured.exported,
@@ -79,22 +90,23 @@ export function describeResult(result: DemoResult, alone: readonly string[]): st
       'held-out loss, bits per byte',
       'common model',
       'alone, own language',
-      `alone, never saw it (${alone.join(', ')})`,
+      `alone, never saw it (${alone.map(languageName).join(', ')})`,
     ],
     Object.entries(result.bitsPerByte).map(([language, { common, solo, soloElsewhere }]) => [
-      languageNames[language] ?? language,
+      languageName(language),
       digits(common),
       digits(solo),
       digits(soloElsewhere),
     ]),
   );
   const traffic = formatTable(
-    ['traffic at the streams', 'sent', 'received', 'float32 gradient per step', 'state root'],
-    Object.keys(result.roots).map((language) => [
-      languageNames[language] ?? language,
-      formatBytes(result.bytes.sentPerPeer[language] ?? 0),
-      formatBytes(result.bytes.receivedPerPeer[language] ?? 0),
-      formatBytes(result.bytes.dataParallelPerPeer[language] ?? 0),
+    ['traffic at the streams', 'sent', 'received', 'steps', 'float32 gradient per step', 'state root'],
+    Object.entries(result.peers).map(([language, { sent, received, steps, dataParallel }]) => [
+      languageName(language),
+      formatBytes(sent),
+      formatBytes(received),
+      String(steps),
+      formatBytes(dataParallel),
       (result.roots[language] ?? '').slice(0, 16),
     ]),
   );
