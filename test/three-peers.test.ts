@@ -75,6 +75,7 @@ describe('three peers as processes on loopback', () => {
       quorum: 'crash',
       rounds,
       steps: 4,
+      overlapSteps: 4,
       batch: 4,
       learningRate: 2e-3,
       model: { vocabulary: 260, context: 32, width: 32, layers: 1, heads: 2 },

@@ -3,6 +3,7 @@
  * (codec raw). A longer one is named by the CID (codec dag-cbor) of its manifest, which lists the digests of its
  * chunks: whoever holds the name can check the manifest, then each chunk as it arrives, from any source.
  */
+import { equals } from 'uint8arrays/equals';
 import {
   type Cid,
   cidOfDigest,
@@ -22,6 +23,7 @@ export const blobChunkBytes: number = 256 * KiB;
 /** A manifest fits into one chunk: 7,700 digests of 34 encoded bytes, almost 2 GB. */
 export const blobChunksMax = 7_700;
 
+/** A manifest that is none (`bad-manifest`), or chunks that are not those of a blob (`too-long`: too many, too few). */
 export class BlobError extends FactError<'bad-manifest' | 'too-long'> {}
 
 /** The chunks of a blob of `size` bytes, in order. */
@@ -38,7 +40,7 @@ export interface NamedBlob {
   readonly manifestBytes?: Uint8Array;
 }
 
-/** Names a blob whose chunk digests are known (a state that is hashed where it lies). */
+/** Names a blob whose chunk digests are known (a state that is hashed where it lies). Throws `BlobError` `too-long`. */
 export function nameChunks(
   manifest: BlobManifest,
   hash: (bytes: Uint8Array) => Uint8Array = sha256,
@@ -58,7 +60,7 @@ export function nameChunks(
   return { cid: cidOfDigest(hash(manifestBytes), 'dag-cbor'), manifest, manifestBytes };
 }
 
-/** Names a blob that lies in memory. */
+/** Names a blob that lies in memory. Throws `BlobError` `too-long` beyond `blobChunksMax`. */
 export function nameBlob(bytes: Uint8Array, hash: (bytes: Uint8Array) => Uint8Array = sha256): NamedBlob {
   const chunks: Uint8Array[] = [];
   for (let at = 0; at === 0 || at < bytes.length; at += blobChunkBytes)
@@ -109,12 +111,11 @@ export const chunkCids = (manifest: BlobManifest): Cid[] =>
 export const chunkLength = (size: number, index: number): number =>
   Math.min(blobChunkBytes, size - index * blobChunkBytes);
 
-/** Whether bytes hash to a CID's digest. */
+/** Whether bytes hash to a CID's digest. Throws `DigestError` if the CID is none. */
 export function matchesCid(
   bytes: Uint8Array,
   cid: Cid,
   hash: (bytes: Uint8Array) => Uint8Array = sha256,
 ): boolean {
-  const expected = digestOfCid(cid);
-  return hash(bytes).every((byte, index) => byte === expected[index]);
+  return equals(hash(bytes), digestOfCid(cid));
 }

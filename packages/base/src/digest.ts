@@ -4,6 +4,7 @@ import { base58btc } from 'multiformats/bases/base58';
 import { CID } from 'multiformats/cid';
 import { create as createMultihash } from 'multiformats/hashes/digest';
 import { concat } from 'uint8arrays/concat';
+import { equals } from 'uint8arrays/equals';
 import { FactError } from './errors.ts';
 
 /** A CIDv1 (sha2-256) in base32 text: the name of a blob (codec raw) or of a block or config (dag-cbor). */
@@ -12,10 +13,16 @@ export type Cid = string & { readonly cid: unique symbol };
 /** A libp2p peer id of an Ed25519 key, in base58btc text (`12D3KooW…`). */
 export type PeerId = string & { readonly peerId: unique symbol };
 
+/** A text that is no CID or peer id, or bytes that are no canonical dag-cbor. */
 export class DigestError extends FactError<'bad-cid' | 'bad-peer-id' | 'bad-cbor'> {}
 
 const rawCodec = 0x55;
 const sha256Code = 0x12;
+/** No CID or peer id of ours is nearly as long. */
+const cidLengthMax = 100;
+const peerIdLengthMax = 64;
+
+/** Bytes of a SHA-256 digest. */
 export const digestLength = 32;
 
 /** SHA-256 in portable code; doors that hash megabytes use their platform's. */
@@ -38,11 +45,11 @@ export function parseCid(text: string): Cid {
   return text as Cid;
 }
 
-/** The 32 digest bytes inside a CID. */
+/** The 32 digest bytes inside a CID. Throws `DigestError` unless it is one that `parseCid` accepts. */
 export function digestOfCid(cid: Cid): Uint8Array {
   let parsed: CID;
   try {
-    if (cid.length > 100) throw new Error('too long');
+    if (cid.length > cidLengthMax) throw new Error('too long');
     parsed = CID.parse(cid);
   } catch {
     throw new DigestError(`expected a CIDv1 in base32, got ${JSON.stringify(cid.slice(0, 80))}`, {
@@ -75,7 +82,7 @@ export const peerIdOf = (publicKey: Uint8Array): PeerId =>
 export function publicKeyOf(peer: string): Uint8Array {
   let bytes: Uint8Array;
   try {
-    if (peer.length > 64) throw new Error('too long');
+    if (peer.length > peerIdLengthMax) throw new Error('too long');
     bytes = base58btc.baseDecode(peer);
   } catch {
     bytes = new Uint8Array();
@@ -92,16 +99,14 @@ export function publicKeyOf(peer: string): Uint8Array {
   return bytes.slice(ed25519Prefix.length);
 }
 
-/** Deterministic dag-cbor. */
+/** Deterministic dag-cbor: equal values give equal bytes, whatever the order of their keys. */
 export const encodeCbor = (value: unknown): Uint8Array => dagCbor.encode(value);
 
 /** Strict dag-cbor: non-canonical bytes, deep nesting and rubbish all end in `DigestError`. */
 export function decodeCbor(bytes: Uint8Array): unknown {
   try {
     const value: unknown = dagCbor.decode(bytes);
-    const again = dagCbor.encode(value);
-    if (again.length !== bytes.length || again.some((byte, index) => byte !== bytes[index]))
-      throw new Error('not the canonical encoding');
+    if (!equals(dagCbor.encode(value), bytes)) throw new Error('not the canonical encoding');
     return value;
   } catch (cause) {
     throw new DigestError(

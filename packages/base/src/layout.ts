@@ -14,9 +14,10 @@ export interface ParameterLayout {
   readonly length: number;
 }
 
+/** Two tensors of one name, or a shape that cannot be counted. */
 export class LayoutError extends FactError<'duplicate-name' | 'bad-dimension'> {}
 
-/** Lays tensors out one after another in the given order, without gaps. */
+/** Lays tensors out one after another in the given order, without gaps. Throws `LayoutError`. */
 export function createLayout(
   tensors: readonly { readonly name: string; readonly shape: readonly number[] }[],
 ): ParameterLayout {

@@ -17,8 +17,10 @@ import {
 } from './digest.ts';
 import { FactError } from './errors.ts';
 
+/** Version of the messages, the ledger and the rules of a run; another version is another run. */
 export const protocolVersion = 1;
 
+/** Settings that make no run (`invalid`), or one of another release (`unknown-version`). */
 export class RunConfigError extends FactError<'invalid' | 'unknown-version'> {}
 
 const parses =
@@ -70,9 +72,16 @@ const runConfigSchema = z.strictObject({
     clipNorm: z.number().positive(),
   }),
   round: z.strictObject({
-    /** Inner steps between two contributions of a peer, and the most it does while its last one is pending. */
+    /** Inner steps between two contributions of a peer. */
     steps: count,
-    stepsMax: count,
+    /**
+     * Inner steps of a peer on top of a delta that is being certified. More of them waste less time, fewer lose less
+     * to staleness. After `viewTimeoutMs` without a decision the peer trains on, whatever this says.
+     */
+    overlapSteps: z
+      .int()
+      .min(0)
+      .max(2 ** 31),
     /** How long a ready quorum waits for the other members, ms. */
     graceMs: z.int().min(0).max(86_400_000),
     /** After this long a member is ready whatever it holds, ms. */
@@ -175,12 +184,10 @@ export function parseRunConfig(value: unknown): RunConfig {
       ? 'founders: expected different peers'
       : run.invitationSignatures > run.founders.length
         ? `invitationSignatures: expected at most ${run.founders.length} (the founders), got ${run.invitationSignatures}`
-        : run.round.stepsMax < run.round.steps
-          ? `round.stepsMax: expected at least round.steps = ${run.round.steps}, got ${run.round.stepsMax}`
-          : outerStarts[0] !== 0 ||
-              outerStarts.some((start, index) => index > 0 && start <= (outerStarts[index - 1] as number))
-            ? `outer: expected rising fromRound that start at 0, got ${outerStarts}`
-            : undefined;
+        : outerStarts[0] !== 0 ||
+            outerStarts.some((start, index) => index > 0 && start <= (outerStarts[index - 1] as number))
+          ? `outer: expected rising fromRound that start at 0, got ${outerStarts}`
+          : undefined;
   if (problem) throw new RunConfigError(`run settings: ${problem}`, { code: 'invalid' });
   return run;
 }

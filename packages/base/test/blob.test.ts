@@ -165,6 +165,24 @@ test('parseManifest ends in BlobError for any bytes', () => {
   );
 });
 
+test('parseManifest never takes a truncated or bit-flipped manifest for the one it was', () => {
+  const manifest = { size: 3 * blobChunkBytes, chunks: [1, 2, 3].map((byte) => sha256(Uint8Array.of(byte))) };
+  const { cid, manifestBytes } = nameChunks(manifest);
+  assert.ok(manifestBytes);
+  for (let length = 0; length < manifestBytes.length; length++)
+    assert.throws(() => parseManifest(manifestBytes.subarray(0, length), GiB), BlobError, `${length} bytes`);
+  for (let bit = 0; bit < 8 * manifestBytes.length; bit++) {
+    const flipped = manifestBytes.slice();
+    flipped[bit >> 3] = (flipped[bit >> 3] as number) ^ (1 << (bit & 7));
+    assert.equal(matchesCid(flipped, cid), false);
+    try {
+      assert.notDeepEqual(parseManifest(flipped, GiB), manifest, `bit ${bit}`);
+    } catch (error) {
+      assert.ok(error instanceof BlobError, String(error));
+    }
+  }
+});
+
 test('matchesCid is true for the bytes of a name only', () => {
   const bytes = Uint8Array.of(1, 2, 3);
   assert.equal(matchesCid(bytes, cidOf(bytes)), true);

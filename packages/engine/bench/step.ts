@@ -95,7 +95,7 @@ async function startOurs(size: Size, directory: string, threads: number): Promis
       weightDecay: 0.1,
       clipNorm: 1,
     },
-    round: { steps: 5, stepsMax: 20, graceMs: 500, durationMaxMs: 5_000, viewTimeoutMs: 1_000 },
+    round: { steps: 5, overlapSteps: 5, graceMs: 500, durationMaxMs: 5_000, viewTimeoutMs: 1_000 },
     delta: { chunk: 4_096, k: 64, bits: 1, feedback: 0.95, blobBytesMax: 1_048_576 },
     aggregation: { rule: 'mean', kappa: 0, guestShare: 0.25, contributionsMax: 256 },
     outer: [{ fromRound: 0, step: 1 }],

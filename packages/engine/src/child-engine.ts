@@ -239,8 +239,9 @@ class ChildEngine implements ServedCalls {
     if (performance.now() - this.#savedMs >= checkpointIntervalMs) this.#save();
   }
 
-  expire(): void {
-    this.#required().head.pending = undefined;
+  expire(blob: Cid): void {
+    const { head } = this.#required();
+    if (head.pending?.delta.blob === blob) head.pending = undefined;
   }
 
   snapshot(): Awaited<ReturnType<Engine['snapshot']>> {

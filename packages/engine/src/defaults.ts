@@ -15,7 +15,10 @@ export const errorTailBytes: number = 4 * KiB;
 /** The last part of a checkpoint's history is written at most this often when only `settle` moved. */
 export const checkpointIntervalMs: number = 5 * second;
 
-/** Blocks that can be undone: proposals carry nothing at depth 8, so more never wait for finality; twice that. */
+/**
+ * Blocks that change θ and can be undone: proposals carry nothing at depth 8, so more never wait for finality; twice
+ * that. Empty blocks cost nothing and are not counted: a long stall of finality makes many.
+ */
 export const undoMax = 16;
 
 /** Text of one engine, in memory as bytes. A peer with more splits it over several engines. */

@@ -123,7 +123,8 @@ export function applyBlock(
   block: { readonly position: BlockPosition; readonly after: SparseVector; readonly own?: OwnInclusion },
   feedback: number,
 ): void {
-  if (head.applied.length >= undoMax)
+  const changes = block.after.indices.length > 0;
+  if (changes && head.applied.filter(({ before }) => before.indices.length > 0).length >= undoMax)
     throw new EngineError(
       `${undoMax} applied blocks are not settled: block ${block.position.block} must wait`,
       {

@@ -109,8 +109,8 @@ export interface Engine {
   undo(block: Cid): Promise<void>;
   /** The block (and all before it) will never be undone. */
   settle(block: Cid): Promise<void>;
-  /** The pending delta will never enter a block. */
-  expire(): Promise<void>;
+  /** The delta `blob` will never enter a block. Nothing happens unless it is the pending one. */
+  expire(blob: Cid): Promise<void>;
   /** Writes θ to a file whose bytes are the blob `tensors`. */
   snapshot(): Promise<{
     readonly path: string;

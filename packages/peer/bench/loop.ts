@@ -22,6 +22,7 @@ async function foundRun(directory: string): Promise<void> {
     quorum: 'crash',
     rounds: 1_000_000,
     steps: 5,
+    overlapSteps: 5,
     batch: 8,
     learningRate: 1e-3,
     model: { vocabulary: 260, context: 128, width: 128, layers: 4, heads: 4 },

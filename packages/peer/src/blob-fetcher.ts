@@ -48,14 +48,16 @@ export class BlobFetcher {
       .then((event) => event && !controller.signal.aborted && this.#components.onBlob(event))
       .catch((error: unknown) => !controller.signal.aborted && this.#components.onFailure(error))
       .finally(() => {
-        this.#wishes.delete(fetch.blob);
+        if (this.#wishes.get(fetch.blob) === controller) this.#wishes.delete(fetch.blob);
         const next = this.#waiting.shift();
         if (next) this.want(next);
       });
   }
 
+  /** The wish is forgotten at once, so that a new one for the same blob is not taken for the one that is ending. */
   cancel(blob: Cid): void {
     this.#wishes.get(blob)?.abort();
+    this.#wishes.delete(blob);
     const index = this.#waiting.findIndex((fetch) => fetch.blob === blob);
     if (index >= 0) this.#waiting.splice(index, 1);
   }

@@ -11,7 +11,7 @@ type Install = Extract<Effect, { kind: 'install' }>;
 
 interface CatchUpComponents {
   readonly network: Pick<Network, 'fetchEntries' | 'fetchBlob'>;
-  readonly store: Pick<Store, 'putBlob' | 'blobPath'>;
+  readonly store: Pick<Store, 'getBlob' | 'putBlob' | 'blobPath'>;
   readonly engine: Pick<Engine, 'install'>;
   readonly signal: AbortSignal;
   post(event: ReplicaEvent): void;
@@ -19,41 +19,38 @@ interface CatchUpComponents {
 
 export class CatchUp {
   readonly #components: CatchUpComponents;
-  #syncing = false;
+  #syncing: AbortController | undefined;
 
   constructor(components: CatchUpComponents) {
     this.#components = components;
   }
 
-  /** Asks the peers in turn until one has entries. One sync at a time: the replica asks again from where it then stands. */
+  /** Asks the peers in turn until one has entries. A later sync, which knows more, ends the one before it. */
   async sync({ fromHeight, from }: Sync): Promise<void> {
-    if (this.#syncing) return;
-    this.#syncing = true;
-    const { network, signal, post } = this.#components;
-    try {
-      for (const peer of from) {
-        try {
-          const entries = await network.fetchEntries(peer, fromHeight, { countMax: syncEntriesMax, signal });
-          if (entries.length === 0) continue;
-          post({ kind: 'synced', from: peer, entries });
-          return;
-        } catch {
-          if (signal.aborted) return;
-        }
-      }
-    } finally {
-      this.#syncing = false;
+    this.#syncing?.abort();
+    const syncing = new AbortController();
+    this.#syncing = syncing;
+    const { network, post } = this.#components;
+    const signal = AbortSignal.any([syncing.signal, this.#components.signal]);
+    for (const peer of from) {
+      const entries = await network
+        .fetchEntries(peer, fromHeight, { countMax: syncEntriesMax, signal })
+        .catch(() => []);
+      if (signal.aborted) return;
+      if (entries.length === 0) continue;
+      post({ kind: 'synced', from: peer, entries });
+      return;
     }
   }
 
-  /** Downloads the state, trying until somebody serves it, and makes it the engine's; `false` when aborted before. */
+  /** Downloads the state (unless an intact copy is stored), trying until somebody serves it, and makes it the engine's; `false` when aborted before. */
   async install(
     { block, height, tensors, from }: Install,
     stateBytes: number,
     signal: AbortSignal,
   ): Promise<boolean> {
     const { network, store, engine, post } = this.#components;
-    let path = store.blobPath(tensors);
+    let path = (await store.getBlob(tensors)) && store.blobPath(tensors);
     for (let delayMs = fetchRetryMs; !path; delayMs = Math.min(2 * delayMs, fetchRetryMaxMs)) {
       try {
         await store.putBlob(

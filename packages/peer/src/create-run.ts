@@ -20,6 +20,8 @@ export interface RunOptions {
   readonly rounds: number;
   /** Inner steps between two contributions. */
   readonly steps: number;
+  /** Inner steps while the last contribution is being certified. */
+  readonly overlapSteps: number;
   readonly batch: number;
   readonly learningRate: number;
   readonly model: GptConfig;
@@ -74,7 +76,7 @@ export function createRun(options: RunOptions): CreatedRun {
     },
     round: {
       steps: options.steps,
-      stepsMax: 4 * options.steps,
+      overlapSteps: options.overlapSteps,
       graceMs: options.graceMs,
       durationMaxMs: 60_000,
       viewTimeoutMs: options.viewTimeoutMs,

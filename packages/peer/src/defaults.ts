@@ -25,6 +25,8 @@ export const fetchRetryMaxMs: number = 3 * second;
 export const fetchGiveUpMs: number = 2 * minute;
 /** Fetches under way at once: bounds memory to this many blobs. */
 export const fetchesMax = 32;
+/** An execution waits so long for deltas that have vanished from the disk; then the replica decides anew. */
+export const executeLoadMaxMs: number = 30 * second;
 /** Ledger entries asked for in one request. */
 export const syncEntriesMax = 256;
 /** A newcomer's moments settle during this many rounds' worth of inner steps before its first contribution. */

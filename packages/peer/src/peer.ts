@@ -124,10 +124,10 @@ class RunningPeer implements Peer {
     );
     this.#onEvent({ kind: 'listening', peer: this.id, addresses: this.addresses() });
     this.#intervals = [
-      setInterval(() => void this.#tick(), statusEveryMs),
-      setInterval(() => this.#saveAddresses(), saveAddressesEveryMs),
+      setInterval(() => void this.#tick().catch((error: unknown) => this.#fail(error)), statusEveryMs),
+      setInterval(() => this.#saveAddressesOrFail(), saveAddressesEveryMs),
     ];
-    this.#enter().catch((error: unknown) => this.#finish.reject(error));
+    this.#enter().catch((error: unknown) => this.#fail(error));
   }
 
   addresses(): string[] {
@@ -211,7 +211,7 @@ class RunningPeer implements Peer {
         onEvent: this.#onEvent,
         onFailure: (error) => {
           if (performance.now() - openedMs > engineSteadyMs) this.#restarts = 0;
-          this.#recover(error, run, graph).catch((failure: unknown) => this.#finish.reject(failure));
+          this.#recover(error, run, graph).catch((failure: unknown) => this.#fail(failure));
         },
       },
     );
@@ -228,6 +228,11 @@ class RunningPeer implements Peer {
     this.#onEvent({ kind: 'engine-restarted', reason: (error as Error).message });
     await pause(1_000 * this.#restarts, this.#abort.signal);
     await this.#openSession(run, graph);
+  }
+
+  /** What was interrupted by `stop` is no failure. */
+  #fail(error: unknown): void {
+    if (!this.#abort.signal.aborted) this.#finish.reject(error);
   }
 
   #peerChanged(peer: PeerId, kind: 'connected' | 'disconnected'): void {
@@ -249,6 +254,14 @@ class RunningPeer implements Peer {
   #saveAddresses(): void {
     const addresses = this.#network?.knownAddresses() ?? [];
     if (addresses.length > 0) this.#store.putSetting(addressesSetting, bytesOf(JSON.stringify(addresses)));
+  }
+
+  #saveAddressesOrFail(): void {
+    try {
+      this.#saveAddresses();
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   async #linger(): Promise<void> {

@@ -17,7 +17,6 @@ import {
 } from '@murmuration/engine';
 import type { Network, Verdict } from '@murmuration/network';
 import {
-  type AggregationInput,
   type Block,
   createReplica,
   type Effect,
@@ -32,7 +31,7 @@ import {
 import { hashBytes, type Store, verifySignature } from '@murmuration/store';
 import { BlobFetcher } from './blob-fetcher.ts';
 import { CatchUp } from './catch-up.ts';
-import { eventsMax, syncEntriesMax } from './defaults.ts';
+import { eventsMax, executeLoadMaxMs, syncEntriesMax } from './defaults.ts';
 import { EngineLane, loadDeltas } from './engine-lane.ts';
 import type { PeerEvent } from './index.ts';
 import type { PeerConfig } from './peer-config.ts';
@@ -80,7 +79,7 @@ export class Session {
   readonly #snapshots = new Map<Cid, Promise<Snapshot>>();
   /** Own deltas that blocks of this session include. */
   readonly #included = new Set<Cid>();
-  #installing: AbortController | undefined;
+  #installing: { readonly block: Cid; readonly controller: AbortController } | undefined;
   #pumping = false;
   #performing = false;
   #failed = false;
@@ -298,7 +297,7 @@ export class Session {
         return this.#settle(effect);
       case 'expire':
         this.#components.onEvent({ kind: 'expired' });
-        return this.#lane.enqueue(() => this.#engine.expire());
+        return this.#lane.enqueue(() => this.#engine.expire(effect.blob));
       case 'sync':
         void this.#catchUp.sync(effect);
         return;
@@ -323,14 +322,16 @@ export class Session {
     this.#timers.set(name, timer);
   }
 
-  #loadDeltas(inputs: readonly AggregationInput[]): Promise<ReadonlyMap<Cid, Uint8Array>> {
-    return loadDeltas(inputs, this.#components, this.#abort.signal);
-  }
-
+  /** An execution whose deltas are gone must not hold up the changes behind it: the replica asks again. */
   #execute(request: number, execution: Execution): void {
     this.#lane.enqueue(async () => {
-      const blobs = await this.#loadDeltas(execution.inputs);
-      const tensors = await this.#engine.execute(execution, blobs);
+      const late = AbortSignal.timeout(executeLoadMaxMs);
+      const signal = AbortSignal.any([late, this.#abort.signal]);
+      const blobs = await loadDeltas(execution.inputs, this.#components, signal).catch((error: unknown) => {
+        if (late.aborted) return undefined;
+        throw error;
+      });
+      const tensors = blobs && (await this.#engine.execute(execution, blobs));
       this.#post({ event: { kind: 'executed', request, tensors } });
     });
   }
@@ -340,7 +341,7 @@ export class Session {
     const own = inputs.find((input) => input.contribution === contribution)?.blob;
     if (own) this.#included.add(own);
     this.#lane.enqueue(async () => {
-      const blobs = await this.#loadDeltas(inputs);
+      const blobs = await loadDeltas(inputs, this.#components, this.#abort.signal);
       await this.#engine.apply(block.id, block.execution, blobs, own);
       if (block.height % this.#init.run.snapshotEvery === 0) {
         const snapshot = this.#engine.snapshot();
@@ -362,15 +363,19 @@ export class Session {
     });
   }
 
-  /** A later wish replaces one that nobody could fulfil. */
+  /** A wish for a newer block replaces one that nobody could fulfil; asked again for the same, the download goes on. */
   #install(effect: Extract<Effect, { kind: 'install' }>): void {
-    this.#installing?.abort();
-    const installing = new AbortController();
+    const { block } = effect;
+    if (this.#installing?.block === block) return;
+    this.#installing?.controller.abort();
+    const controller = new AbortController();
+    const installing = { block, controller };
     this.#installing = installing;
-    const signal = AbortSignal.any([installing.signal, this.#abort.signal]);
+    const signal = AbortSignal.any([controller.signal, this.#abort.signal]);
     this.#lane.enqueue(async () => {
       const bytes = 4 * this.#init.run.initial.parameters;
       const done = await this.#catchUp.install(effect, bytes, signal);
+      if (this.#installing === installing) this.#installing = undefined;
       if (done) this.#components.onEvent({ kind: 'installed', round: effect.height, bytes });
     });
   }

@@ -1,6 +1,7 @@
 /**
  * Keeps the engine training and decides when a delta is due: after the run's inner steps, as soon as the replica may
- * contribute. While a contribution is pending training goes on, up to the run's maximum of uncommitted steps.
+ * contribute. While a contribution is being certified training goes on for the run's overlap, and without a bound once
+ * that takes long: a peer that is alone still trains.
  */
 import type { RunConfig } from '@murmuration/base';
 import type { EncodedDelta, Engine, TrainProgress } from '@murmuration/engine';
@@ -27,9 +28,12 @@ interface TrainerComponents {
 
 export class Trainer {
   readonly #run: RunConfig;
+  readonly #isFresh: boolean;
   readonly #components: TrainerComponents;
   #stepsSinceEncode = 0;
-  #warmupLeft: number;
+  /** Set by the first look at the view of a peer that has caught up. */
+  #warmupLeft: number | undefined;
+  #blockedSinceMs: number | undefined;
   #encoding = false;
   #running = false;
   #wake: (() => void) | undefined;
@@ -37,8 +41,7 @@ export class Trainer {
   constructor({ run, step }: TrainerInit, components: TrainerComponents) {
     this.#run = run;
     this.#components = components;
-    const startsLate = step === 0 && components.view().head.height > 0;
-    this.#warmupLeft = startsLate ? newcomerWarmupRounds * run.round.steps : 0;
+    this.#isFresh = step === 0;
   }
 
   start(): void {
@@ -68,13 +71,30 @@ export class Trainer {
     );
   }
 
-  /** Up to when a delta is due in one go; after that step by step, so that it is encoded as soon as it may be. */
+  /** Up to when a delta is due in one go; while its predecessor is being certified step by step, to lose no time. */
   #stepsToTrain(): number {
-    if (this.#components.view().phase !== 'running') return 0;
+    const { phase, pending, head } = this.#components.view();
+    if (phase !== 'running') return 0;
+    const { steps, overlapSteps, viewTimeoutMs } = this.#run.round;
+    this.#warmupLeft ??= this.#isFresh && head.height > 0 ? newcomerWarmupRounds * steps : 0;
     if (this.#warmupLeft > 0) return this.#warmupLeft;
-    const { steps, stepsMax } = this.#run.round;
-    if (this.#stepsSinceEncode < steps) return steps - this.#stepsSinceEncode;
-    return this.#stepsSinceEncode < stepsMax ? 1 : 0;
+    const isWaiting = this.#encoding || pending !== undefined;
+    const left = (isWaiting ? overlapSteps : steps) - this.#stepsSinceEncode;
+    if (left > 0) {
+      this.#blockedSinceMs = undefined;
+      return isWaiting ? 1 : left;
+    }
+    this.#blockedSinceMs ??= performance.now();
+    return performance.now() - this.#blockedSinceMs >= viewTimeoutMs ? 1 : 0;
+  }
+
+  async #viewChange(): Promise<void> {
+    const change = Promise.withResolvers<void>();
+    this.#wake = change.resolve;
+    const timer = setTimeout(change.resolve, this.#run.round.viewTimeoutMs);
+    await change.promise;
+    clearTimeout(timer);
+    this.#wake = undefined;
   }
 
   async #loop(): Promise<void> {
@@ -85,10 +105,7 @@ export class Trainer {
       }
       const steps = this.#stepsToTrain();
       if (steps === 0) {
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-        this.#wake = undefined;
+        await this.#viewChange();
         continue;
       }
       const progress = await this.#components.engine.train({
@@ -96,7 +113,7 @@ export class Trainer {
         round: this.#components.view().head.height,
       });
       const done = progress.stepsSinceEncode - this.#stepsSinceEncode;
-      this.#warmupLeft = Math.max(0, this.#warmupLeft - Math.max(0, done));
+      this.#warmupLeft = Math.max(0, (this.#warmupLeft ?? 0) - Math.max(0, done));
       this.#stepsSinceEncode = progress.stepsSinceEncode;
       this.#components.onProgress(progress);
     }
@@ -105,6 +122,7 @@ export class Trainer {
   #encode(): void {
     const { head } = this.#components.view();
     this.#encoding = true;
+    this.#blockedSinceMs = undefined;
     this.#components.lane.enqueue(async () => {
       const delta = await this.#components.engine.encode({ base: head.block, baseHeight: head.height });
       this.#stepsSinceEncode = 0;

@@ -32,6 +32,7 @@ export async function createTinyRun(options: { founders?: number; rounds?: numbe
     quorum: 'crash',
     rounds: options.rounds ?? 4,
     steps: 2,
+    overlapSteps: 2,
     batch: 2,
     learningRate: 1e-3,
     model: { vocabulary: 260, context: 32, width: 32, layers: 1, heads: 2 },

@@ -32,9 +32,11 @@ export function wantDelta(machine: Machine, delta: DeltaInput): void {
   want(machine, deltaKey(delta), { blob, bytes: blobBytes, purpose: 'delta', author, input });
 }
 
+const listKey = ({ list, listBytes }: Pick<Header, 'list' | 'listBytes'>): string => `${list} ${listBytes}`;
+
 /** Asks a proposer for the list of its block's contributions. */
 export function wantList(machine: Machine, { list, listBytes }: Header, author: PeerId): void {
-  want(machine, list, { blob: list, bytes: listBytes, purpose: 'contributions', author, input: undefined });
+  want(machine, listKey({ list, listBytes }), { blob: list, bytes: listBytes, purpose: 'contributions', author, input: undefined });
 }
 
 function want(
@@ -140,7 +142,7 @@ export function sweepBlobs(machine: Machine): void {
     if (block.height > machine.settled.block.height)
       for (const contribution of block.contributions) needed.add(deltaKey(contribution));
   for (const { proposal } of machine.views.values())
-    if (proposal && !proposal.record) needed.add(proposal.proposal.header.list);
+    if (proposal && !proposal.record) needed.add(listKey(proposal.proposal.header));
   for (const [key, { blob, status }] of machine.blobs) {
     if (needed.has(key)) continue;
     if (status === 'fetching') machine.out.rest.push({ kind: 'cancel-fetch', blob });

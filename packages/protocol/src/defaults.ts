@@ -4,6 +4,8 @@ import { KiB, MiB, second } from '@murmuration/base';
 export const messageBytesMax: number = 16 * KiB;
 /** Statements in one message: a re-broadcast of votes and certificates of several views fits. */
 export const statementsMax = 64;
+/** Holdings that a presence names, the newest ones. Part of the wire format. */
+export const holdsMax = 512;
 /** One announcement of a contribution; 256 of them stay far below one blob chunk. */
 export const announcementBytesMax = 1_000;
 /** The list of contributions of a block is a blob of one chunk. */
@@ -45,6 +47,9 @@ export const assistMs: number = 1 * second;
 export const syncDelayMs: number = 1 * second;
 /** A sync that brought nothing in this time is asked of others. */
 export const syncTimeoutMs: number = 10 * second;
+/** Who brought nothing is asked again after this long, ×2 each time, up to the maximum. */
+export const syncRetryMs: number = 30 * second;
+export const syncRetryMaxMs: number = 600 * second;
 /** Final blocks that are replayed rather than skipped by fetching a snapshot. */
 export const replayMax = 16;
 /** After so many failed fetches of one delta a snapshot is taken instead, if there is one. */

@@ -117,7 +117,7 @@ export function follow(machine: Machine): boolean {
     keepBlock(machine, next, encodeEntry(machine.rules.runDigest, next, notarizationOf(machine, next)));
   const own = ownIn(machine, next);
   machine.applied.push(next);
-  machine.out.rest.push({ kind: 'apply', block: next.block, own: own?.contribution.cid });
+  machine.out.rest.push({ kind: 'apply', block: next.block, own: own?.cid });
   return true;
 }
 

@@ -174,7 +174,7 @@ export type Effect =
       readonly applied: boolean;
     }
   /** The own pending contribution will never enter a block; its work is still in the local parameters. */
-  | { readonly kind: 'expire'; readonly contribution: Cid }
+  | { readonly kind: 'expire'; readonly contribution: Cid; readonly blob: Cid }
   /** Fetch ledger entries from `fromHeight` on, from one of these peers (best first): answered by `synced`. */
   | { readonly kind: 'sync'; readonly fromHeight: number; readonly from: readonly PeerId[] }
   /** Fetch the state of this final block (its `tensors` blob) instead of replaying to it: answered by `installed`.

@@ -71,8 +71,9 @@ export interface PeerStanding {
   readonly head: number;
   readonly final: number;
   readonly holds: ReadonlySet<string>;
-  /** A sync from this peer at this claimed height brought nothing. */
-  empty?: boolean;
+  /** Syncs from this peer at this claimed height that brought nothing, and when to ask it again. */
+  failures: number;
+  retryAt: number;
 }
 
 /** The set that we would propose on the head; executed ahead by every member. */
@@ -115,7 +116,7 @@ export interface Machine {
   requests: number;
 
   readonly pool: Map<Cid, PoolEntry>;
-  /** By blob, author, base and norm (deltas) or by blob (lists). */
+  /** By blob, author, base and norm (deltas) or by blob and length (lists). */
   readonly blobs: Map<string, BlobStatus>;
   readonly lists: Map<Cid, readonly Announcement[]>;
   /** Keys of deltas that are not what their announcement says. */

@@ -1,13 +1,11 @@
 /** The own contributions: which one is pending, which will never enter a block. */
 import { ancestorAt, type BlockRecord } from './block-record.ts';
+import type { Contribution } from './index.ts';
 import { headOf, type Machine, type OwnContribution, report } from './machine.ts';
 
-/** The own unexpired contribution that a block carries. */
-export function ownIn(machine: Machine, record: BlockRecord): OwnContribution | undefined {
-  return [...machine.own.contributions.values()].find(
-    (own) => !own.expired && record.block.contributions.some(({ cid }) => cid === own.contribution.cid),
-  );
-}
+/** The own contribution that a block carries; an expired one, too: others may have kept what we gave up. */
+export const ownIn = (machine: Machine, { block }: BlockRecord): Contribution | undefined =>
+  block.contributions.find(({ author }) => author === machine.init.self);
 
 /** Whether a contribution is in a block of the chain that ends in `head`. */
 export function isIncluded(head: BlockRecord, own: OwnContribution): boolean {
@@ -30,7 +28,7 @@ export function pendingOwn(machine: Machine): OwnContribution | undefined {
 export function expireOwn(machine: Machine, own: OwnContribution): void {
   if (own.expired || isIncluded(headOf(machine), own)) return;
   own.expired = true;
-  machine.out.rest.push({ kind: 'expire', contribution: own.contribution.cid });
+  machine.out.rest.push({ kind: 'expire', contribution: own.contribution.cid, blob: own.contribution.blob });
   report(machine, { kind: 'expired', contribution: own.contribution.cid });
 }
 

@@ -5,6 +5,7 @@ import { encodeCertificate } from './certificate.ts';
 import {
   assistMs,
   certificatesMax,
+  holdsMax,
   messageBytesMax,
   rebroadcastGrowth,
   rebroadcastMaxMs,
@@ -22,6 +23,7 @@ const holdings = (machine: Machine): string[] =>
   [...machine.pool.values()]
     .filter(({ contribution }) => isHeld(machine, contribution))
     .map(({ holding }) => holding)
+    .slice(-holdsMax)
     .sort();
 
 /** What our presence would say; observers say nothing. */

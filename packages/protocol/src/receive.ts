@@ -16,7 +16,15 @@ import { answer } from './publish.ts';
 import { decide } from './settle.ts';
 import { notePresence } from './standing.ts';
 import { decodeMessage, decodeStatement, type SignedStatement, type Statement } from './statement.ts';
-import { addCertificate, countVote, isOpenView, proposerOfView, slotOf } from './views.ts';
+import {
+  addCertificate,
+  countVote,
+  isLateVote,
+  isOpenView,
+  noteVoter,
+  proposerOfView,
+  slotOf,
+} from './views.ts';
 
 export interface Judgement {
   readonly verdict: Verdict;
@@ -141,11 +149,16 @@ function receiveProposal(machine: Machine, statement: Extract<Statement, { kind:
 function receiveVote(machine: Machine, statement: Extract<Statement, { kind: 'vote' }>): Judgement {
   const { vote, signature, bytes } = statement;
   if (vote.epoch !== epochOf(machine)) return otherEpoch(machine, vote.epoch, bytes);
-  if (!isOpenView(machine, vote.view)) return ignore(`vote of view ${vote.view}`);
+  const late = isLateVote(machine, vote);
+  if (!late && !isOpenView(machine, vote.view)) return ignore(`vote of view ${vote.view}`);
   if (!rosterOf(machine).includes(vote.voter)) return reject('vote by somebody who is no member');
   if (vote.voter === machine.init.self) return ignore('own vote');
   if (machine.views.get(vote.view)?.[vote.choice].has(vote.voter)) return ignore('known vote');
   if (!isSigned(machine, statement)) return reject('vote with a wrong signature');
+  if (late) {
+    noteVoter(machine, vote);
+    return accept;
+  }
   const certificate = countVote(machine, vote, signature);
   if (certificate?.choice === 'finalize') decide(machine, certificate);
   else if (certificate) addCertificate(machine, certificate);

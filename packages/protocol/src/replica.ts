@@ -52,8 +52,9 @@ export function createReplica(init: ReplicaInit, components: ReplicaComponents):
 function handle(machine: Machine, event: ReplicaEvent, now: number): Effect[] {
   assert(machine.started === (event.kind !== 'start'), 'the first event, and only the first, is start');
   machine.now = Math.max(machine.now, now);
+  const epoch = epochOf(machine);
   const verdict = take(machine, event);
-  settleDown(machine);
+  settleDown(machine, epoch);
   return [...verdict, ...drain(machine)];
 }
 
@@ -112,7 +113,7 @@ function takeContributed(machine: Machine, { draft }: Extract<ReplicaEvent, { ki
   const { last } = machine.own;
   if (last?.blob === draft.blob) {
     const own = machine.own.contributions.get(last.sequence);
-    if (!own || own.expired) machine.out.rest.push({ kind: 'expire', contribution: last.cid });
+    if (!own || own.expired) machine.out.rest.push({ kind: 'expire', contribution: last.cid, blob: last.blob });
     return;
   }
   const bytes = signContribution(machine, draft);
@@ -178,15 +179,16 @@ const steps: readonly ((machine: Machine) => boolean)[] = [
 /** More than any event can cause: every step of 256 views. */
 const turnsMax = 4_096;
 
-function settleDown(machine: Machine): void {
+function settleDown(machine: Machine, epochBefore: number): void {
   let turns = 0;
+  let epoch = epochBefore;
   for (;;) {
     const wasReady = machine.readyAt;
-    const epoch = epochOf(machine);
     let changed = false;
     for (const step of steps) changed = step(machine) || changed;
     if (machine.readyAt !== undefined && wasReady !== machine.readyAt) publishPresence(machine);
     if (epochOf(machine) !== epoch) changed = replayDeferred(machine) || changed;
+    epoch = epochOf(machine);
     if (!changed) break;
     assert(++turns < turnsMax, 'the replica comes to rest');
   }

@@ -1,7 +1,7 @@
 /** Where the other peers stand, by their own word. */
 import type { PeerId } from '@murmuration/base';
 import { presencesMax } from './defaults.ts';
-import { type Machine, rosterOf } from './machine.ts';
+import { type Machine, type PeerStanding, rosterOf } from './machine.ts';
 import type { Presence } from './statement.ts';
 
 /** Takes a checked presence in. Returns whether there was room for it. */
@@ -16,10 +16,14 @@ export function notePresence(machine: Machine, presence: Presence): boolean {
     head,
     final,
     holds: new Set(holds),
-    ...(!moved && known.empty && { empty: true }),
+    failures: moved ? 0 : known.failures,
+    retryAt: moved ? machine.now : known.retryAt,
   });
   return true;
 }
+
+/** Whether a peer's claim is believed: a sync that brought nothing is not repeated at once. */
+export const mayHave = (machine: Machine, { retryAt }: PeerStanding): boolean => retryAt <= machine.now;
 
 /** Peers that say they have this final height: members and connected ones first, then the highest. */
 export function aheadOf(machine: Machine, height: number): PeerId[] {
@@ -27,7 +31,7 @@ export function aheadOf(machine: Machine, height: number): PeerId[] {
   const rank = (peer: PeerId): number =>
     (roster.includes(peer) ? 2 : 0) + (machine.connected.has(peer) ? 1 : 0);
   return [...machine.peers]
-    .filter(([, standing]) => standing.final >= height && !standing.empty)
+    .filter(([, standing]) => standing.final >= height && mayHave(machine, standing))
     .sort(([a, left], [b, right]) => rank(b) - rank(a) || right.final - left.final)
     .map(([peer]) => peer);
 }

@@ -13,7 +13,7 @@ import {
   type PeerId,
 } from '@murmuration/base';
 import { type Certificate, readCertificate } from './certificate.ts';
-import { announcementBytesMax, messageBytesMax, statementsMax } from './defaults.ts';
+import { announcementBytesMax, holdsMax, messageBytesMax, statementsMax } from './defaults.ts';
 import { ProtocolError } from './errors.ts';
 import {
   bytesField,
@@ -92,7 +92,6 @@ export type Statement =
 export type Hash = (bytes: Uint8Array) => Uint8Array;
 
 const prefixBytes = 8;
-const holdsMax = 512;
 const toHex = (bytes: Uint8Array): string =>
   Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 

@@ -2,20 +2,20 @@
 import type { PeerId } from '@murmuration/base';
 import { type BlockRecord, buildRecord } from './block-record.ts';
 import { checkCertificate } from './certificate.ts';
-import { syncDelayMs, syncTimeoutMs } from './defaults.ts';
+import { syncDelayMs, syncRetryMaxMs, syncRetryMs, syncTimeoutMs } from './defaults.ts';
 import { ProtocolError } from './errors.ts';
 import type { LedgerEntry } from './index.ts';
 import { type DecodedEntry, decodeEntry } from './ledger-entry.ts';
 import { epochOf, type Machine, tipOf } from './machine.ts';
 import { extendDecided } from './settle.ts';
-import { aheadOf } from './standing.ts';
+import { aheadOf, mayHave } from './standing.ts';
 
 /** The highest final height that somebody (of these peers) claims. */
 export const claimedFinal = (machine: Machine, of?: readonly PeerId[]): number =>
   Math.max(
     0,
     ...[...machine.peers]
-      .filter(([peer, { empty }]) => !empty && (!of || of.includes(peer)))
+      .filter(([peer, standing]) => mayHave(machine, standing) && (!of || of.includes(peer)))
       .map(([, { final }]) => final),
   );
 
@@ -31,7 +31,7 @@ export function considerSync(machine: Machine): number | undefined {
   }
   if (claimed < next || machine.diverged) {
     machine.behindSince = undefined;
-    return undefined;
+    return machine.diverged ? undefined : nextRetry(machine, next);
   }
   machine.behindSince ??= machine.now;
   const at = claimed > next ? machine.now : machine.behindSince + syncDelayMs;
@@ -44,13 +44,24 @@ export function considerSync(machine: Machine): number | undefined {
   return machine.now + syncTimeoutMs;
 }
 
-/** These peers are not asked again until they claim a higher height. */
+/** These peers are not asked again until they claim a higher height or a while has passed, longer each time. */
 function markEmpty(machine: Machine, peers: readonly PeerId[]): void {
   for (const peer of peers) {
     const standing = machine.peers.get(peer);
-    if (standing) standing.empty = true;
+    if (!standing) continue;
+    const { failures } = standing;
+    standing.failures++;
+    standing.retryAt = machine.now + Math.min(syncRetryMaxMs, syncRetryMs * 2 ** Math.min(failures, 16));
   }
 }
+
+/** When a peer that claims more than we have may be asked again, if time alone brings that. */
+const nextRetry = (machine: Machine, height: number): number | undefined => {
+  const times = [...machine.peers.values()]
+    .filter(({ final, retryAt }) => final >= height && retryAt > machine.now)
+    .map(({ retryAt }) => retryAt);
+  return times.length > 0 ? Math.min(...times) : undefined;
+};
 
 /** Verifies entries that a peer sent and takes in those that a certificate covers. */
 export function onSynced(machine: Machine, from: PeerId, entries: readonly LedgerEntry[]): void {

@@ -31,9 +31,20 @@ export function countVote(machine: Machine, vote: Vote, signature: Uint8Array): 
   const votes = slot[vote.choice];
   if (votes.has(vote.voter)) return undefined;
   votes.set(vote.voter, { block: vote.block, signature });
-  machine.lastVote.set(vote.voter, Math.max(vote.view, machine.lastVote.get(vote.voter) ?? -1));
+  noteVoter(machine, vote);
   return certify(machine, vote.view, vote.choice, vote.block);
 }
+
+/** Remembers that a member votes. A slow one's votes may come when their view is decided: it is alive all the same. */
+export function noteVoter(machine: Machine, { voter, view }: Vote): void {
+  machine.lastVote.set(voter, Math.max(view, machine.lastVote.get(voter) ?? -1));
+}
+
+/** Whether a vote of a decided view is news: its voter was not heard since. */
+export const isLateVote = (machine: Machine, { voter, view }: Vote): boolean =>
+  view <= machine.floor &&
+  view >= machine.view - rosterOf(machine).length &&
+  view > (machine.lastVote.get(voter) ?? -1);
 
 function certify(
   machine: Machine,

@@ -82,7 +82,7 @@ export function createRun(founders: readonly PeerId[], changes: Partial<RunConfi
       weightDecay: 0,
       clipNorm: 1,
     },
-    round: { steps: 5, stepsMax: 50, graceMs: 1_000, durationMaxMs: 10_000, viewTimeoutMs: 1_500 },
+    round: { steps: 5, overlapSteps: 5, graceMs: 1_000, durationMaxMs: 10_000, viewTimeoutMs: 1_500 },
     delta: { chunk: 4_096, k: 64, bits: 1, feedback: 0.95, blobBytesMax: 1_000_000 },
     aggregation: { rule: 'mean', kappa: 0, guestShare: 0.25, contributionsMax: 64 },
     outer: [{ fromRound: 0, step: 1 }],

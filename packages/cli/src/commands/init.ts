@@ -15,6 +15,7 @@ interface InitOptions {
   readonly quorum: string;
   readonly rounds: number;
   readonly steps: number;
+  readonly overlap: number;
   readonly batch: number;
   readonly context: number;
   readonly width: number;
@@ -44,6 +45,12 @@ export function addInit(program: Command): void {
     )
     .option('--rounds <count>', 'the run ends after this many rounds', wholeNumber(1, 2 ** 31), 10_000)
     .option('--steps <count>', 'inner steps of a peer per round', wholeNumber(1, 100_000), 5)
+    .option(
+      '--overlap <count>',
+      'inner steps while a contribution is being certified',
+      wholeNumber(0, 100_000),
+      5,
+    )
     .option('--batch <count>', 'samples per inner step', wholeNumber(1, 65_536), 8)
     .option('--context <tokens>', 'tokens per sample', wholeNumber(2, 65_536), 128)
     .option('--width <count>', 'width of the transformer', wholeNumber(8, 16_384), 128)
@@ -102,6 +109,7 @@ async function initRun(options: InitOptions): Promise<void> {
       quorum: options.quorum,
       rounds: options.rounds,
       steps: options.steps,
+      overlapSteps: options.overlap,
       batch: options.batch,
       learningRate: options.learningRate,
       model: { vocabulary: 260, context, width, layers, heads },

@@ -159,6 +159,7 @@ export class Demo {
       quorum: 'crash',
       rounds: this.#rounds,
       steps: training.stepsPerRound,
+      overlapSteps: training.overlapSteps,
       batch: training.batch,
       learningRate: training.learningRate,
       model,
