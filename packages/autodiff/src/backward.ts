@@ -28,11 +28,17 @@ export interface Backward {
   countValue(value: string, axes: readonly number[]): string;
   /** A constant without dimensions of the same type as `like`. */
   number(value: number, like: string): string;
+  /** A value converted to the float type of `like`. */
+  castLike(value: string, like: string): string;
   /** Zeros of a value's shape and type. */
   zerosLike(value: string): string;
   /** The node that gives a value, also one of the backward graph. */
   producerOf(value: string): Node | undefined;
 }
+
+/** `TensorProto.DataType` of double precision and of all else that gradients can be. */
+const float64Code = 11;
+const float32Code = 1;
 
 /** Starts a backward graph on top of a forward model. */
 export function createBackward(model: Model): Backward {
@@ -93,9 +99,17 @@ export function createBackward(model: Model): Backward {
         );
       const chosen = backward.op('Gather', [backward.op('Shape', [value]), graph.int64s(axes)]);
       const count = backward.op('ReduceProd', [chosen], { keepdims: int(0) });
-      return backward.op('Cast', [count], { to: int(typeOf(value) === 'float64' ? 11 : 1) });
+      return backward.castLike(count, value);
     },
     number: (value, like) => scalar(value, typeOf(like)),
+    castLike(value, like) {
+      const type = typeOf(like) === 'float64' ? 'float64' : 'float32';
+      const output = backward.op('Cast', [value], {
+        to: int(type === 'float64' ? float64Code : float32Code),
+      });
+      known.set(output, { type });
+      return output;
+    },
     zerosLike(value) {
       const type = typeOf(value);
       const tensor: Tensor = {

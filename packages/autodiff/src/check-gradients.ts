@@ -10,6 +10,7 @@ export type RunModel = (
   feeds: Readonly<Record<string, Tensor>>,
 ) => Promise<Readonly<Record<string, Float32Array | Float64Array>>>;
 
+/** Which gradients are checked, how, and how strictly. */
 export interface CheckGradientsOptions extends DifferentiateRequest {
   /** What runs the models: this package computes nothing itself. */
   readonly run: RunModel;

@@ -1,8 +1,3 @@
-import type { ElementType } from '@murmuration/onnx';
-
-/** ONNX's codes of the element types that gradients can have. */
-export const elementTypeCodes: Readonly<Partial<Record<ElementType, number>>> = { float32: 1, float64: 11 };
-
 /** Step of the central differences: float32 forwards lose half of their digits below it. */
 export const checkStep = 1e-2;
 

@@ -140,6 +140,7 @@ function ruleContext(
     gradients,
     backward,
     op: backward.op,
+    number: (value) => backward.number(value, node.inputs[0] ?? ''),
     input: (index) => node.inputs[index] ?? '',
     output: (index) => node.outputs[index] ?? '',
     needs: (index) => wanted.has(node.inputs[index] ?? ''),

@@ -91,6 +91,33 @@ test('differentiate works in double precision', async () => {
   });
 });
 
+test('differentiate carries a gradient through a cast to another precision, and not through integers', async () => {
+  const castTo = (builder: GraphBuilder, value: string, type: number) =>
+    builder.node('Cast', [value], { to: int(type) });
+  const [float32, int64, float64] = [1, 7, 11];
+  const model = modelOf((builder, a, b) => {
+    const square = builder.node('Mul', [castTo(builder, a, float64), castTo(builder, a, float64)]);
+    return builder.node('Mul', [castTo(builder, square, float32), b]);
+  });
+  const [byA, byB] = await gradientsOf(model);
+  assert.deepEqual(byA, [12, 20, 24, 24, 20, 12]);
+  assert.deepEqual(byB, [1, 4, 9, 16, 25, 36]);
+  const rounded = modelOf((builder, a, b) =>
+    builder.node('Mul', [castTo(builder, castTo(builder, a, int64), float32), b]),
+  );
+  assert.throws(() => differentiate(rounded, request), refused('no-path', /parameter a/));
+});
+
+test('differentiate of a product is right where one factor or two are zero', async () => {
+  const model = modelOf((builder, a, b) => {
+    const product = builder.node('ReduceProd', [a, builder.int64s([1])], { keepdims: int(0) });
+    return builder.node('Add', [builder.node('Unsqueeze', [product, builder.int64s([1])]), b]);
+  });
+  const rows = { ...feeds, a: tensor([2, 3], [2, 0, 3, 0, 5, 0]) };
+  const outputs = await runModel(differentiate(model, request), rows);
+  assert.deepEqual([...(outputs['gradient:a'] ?? [])], [0, 18, 0, 0, 0, 0]);
+});
+
 const refused = (code: AutodiffError['code'], text: RegExp) => (error: unknown) => {
   assert.ok(error instanceof AutodiffError);
   assert.equal(error.code, code);

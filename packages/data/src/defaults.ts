@@ -1,9 +1,14 @@
-import { KiB } from '@murmuration/base';
+import { GiB, KiB } from '@murmuration/base';
 
-/** A segment ends at a line whose hash says so once it has this many bytes, */
+/** From this many bytes on, a segment ends at the next line whose hash says so. */
 export const segmentBytesMin: number = 1 * KiB;
-/** and at the next line end, or inside a longer line, at this many: between the two, 2 to 3 KiB on average for lines of 60 to 130 bytes. */
+
+/**
+ * From this many bytes on, a segment ends at the next line end, whatever its hash; a longer line is cut. With lines of
+ * 60 to 130 bytes the mean is 2 to 3 KiB.
+ */
 export const segmentBytesMax: number = 4 * KiB;
+
 /** One line in so many ends a segment. */
 export const segmentLinesMean = 16;
 
@@ -14,4 +19,4 @@ export const heldOutShare = 0.1;
 export const knownShareMax = 0.5;
 
 /** Most bytes of one token stream: token counts and positions stay far below 2³². */
-export const textBytesMax: number = 1_024 * KiB * KiB;
+export const textBytesMax: number = 1 * GiB;

@@ -1,5 +1,6 @@
 import { FactError } from '@murmuration/base';
 
+/** Reasons to refuse text or options. */
 export type DataErrorCode =
   /** There is not one byte of text. */
   | 'no-text'

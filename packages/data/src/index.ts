@@ -14,6 +14,7 @@ export interface Document {
   readonly bytes: Uint8Array;
 }
 
+/** Text to tokens and back. */
 export interface Tokenizer {
   /** Tokens are integers in [0, vocabulary). */
   readonly vocabulary: number;
@@ -37,12 +38,14 @@ export interface TokenStream {
   readonly segments: number;
 }
 
+/** How a shard is split; equal options split equal text alike. */
 export interface ShardOptions {
   /** Share of the segments that is held out, in [0, 1); 0.1 by default. 0 holds nothing out. */
   readonly heldOut?: number;
   readonly seed: string;
 }
 
+/** One peer's text: what it trains on and what it measures with. */
 export interface Shard {
   readonly training: TokenStream;
   readonly heldOut: TokenStream;
@@ -53,6 +56,7 @@ export interface Shard {
 /** ONNX int64 or int32 values. */
 export type TokenArray = BigInt64Array | Int32Array;
 
+/** Shape and order of the samples. */
 export interface SamplerOptions {
   /** Tokens per sample. */
   readonly context: number;
@@ -63,6 +67,7 @@ export interface SamplerOptions {
   readonly position?: number;
 }
 
+/** Gives samples without end, in the order that its seed decides. */
 export interface Sampler {
   /** Samples given so far: all that must be kept to go on after a restart. */
   readonly position: number;
@@ -72,6 +77,7 @@ export interface Sampler {
   fill(tokens: TokenArray, targets: TokenArray): void;
 }
 
+/** Shape of the windows, and how much of the text they cover. */
 export interface EvaluationOptions {
   readonly context: number;
   readonly batch: number;

@@ -29,7 +29,8 @@ export function checkShape(values: Readonly<Record<string, number>>): void {
 /**
  * Windows of `context` tokens in an order that the seed decides. Each pass over the stream starts at another offset and
  * shuffles its windows, so that a pass shows no token twice and leaves out less than two windows at the ends, and two
- * passes cut the text differently. Where the sampler stands is one number. Throws `DataError` `too-little-text` when the stream has not one window, `bad-input`.
+ * passes cut the text differently. Where the sampler stands is one number. Throws `DataError` `too-little-text` when
+ * the stream has not one window, `bad-input`.
  */
 export function createSampler(stream: TokenStream, options: SamplerOptions): Sampler {
   const { context, batch, seed } = options;

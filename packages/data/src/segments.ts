@@ -4,6 +4,7 @@
  */
 import { segmentBytesMax, segmentBytesMin, segmentLinesMean } from './defaults.ts';
 
+/** The byte that ends a line. */
 export const newline = 10;
 const offsetBasis = 0x811c9dc5;
 const prime = 0x01000193;

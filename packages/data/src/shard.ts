@@ -97,8 +97,8 @@ function dropKnown(segments: readonly Segment[], sides: Side[]): void {
 }
 
 /**
- * Splits documents into training and held-out text. Segments of 1 to 4 KiB that end with a line are drawn by the hash
- * of their content and the seed; held-out ones of which more than half stands in training, line for line, are dropped.
+ * Splits documents into training and held-out text. Segments that end with a line, 1 KiB to a line beyond 4 KiB long,
+ * are drawn by the hash of their content and the seed; held-out ones of which more than half stands in training, line for line, are dropped.
  * Bytes need not be UTF-8. Throws `DataError` `no-text`, `too-little-text` when nothing could be held out, `bad-input`.
  */
 export function createShard(documents: readonly Document[], options: ShardOptions): Shard {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { createSampler, createShard, createTokenStream, DataError, type Sampler } from '../src/index.ts';
+import { createSampler, createShard, createTokenStream, type Sampler } from '../src/index.ts';
+import { errorCode } from './error-code.ts';
 import { documentOf, textOf } from './texts.ts';
 
 const stream = createTokenStream([documentOf('a', textOf('sampler', 300))]);
@@ -110,39 +111,30 @@ test('createSampler never shows a held-out line of its shard', () => {
 
 test('createSampler refuses too little text, bad shapes and positions, arrays of another length', () => {
   const options = { context: 8, batch: 1, seed: 'x' };
-  const code = (call: () => unknown): string => {
-    try {
-      call();
-      return 'none';
-    } catch (error) {
-      assert.ok(error instanceof DataError);
-      return error.code;
-    }
-  };
   const short = createTokenStream([documentOf('a', '123456')]);
   assert.equal(
-    code(() => createSampler(short, options)),
+    errorCode(() => createSampler(short, options)),
     'too-little-text',
   );
   assert.equal(
-    code(() => createSampler(short, { ...options, context: 7 })),
+    errorCode(() => createSampler(short, { ...options, context: 7 })),
     'none',
   );
   assert.equal(
-    code(() => createSampler(short, { ...options, context: 0 })),
+    errorCode(() => createSampler(short, { ...options, context: 0 })),
     'bad-input',
   );
   assert.equal(
-    code(() => createSampler(stream, { ...options, batch: 1.5 })),
+    errorCode(() => createSampler(stream, { ...options, batch: 1.5 })),
     'bad-input',
   );
   assert.equal(
-    code(() => createSampler(stream, { ...options, position: -1 })),
+    errorCode(() => createSampler(stream, { ...options, position: -1 })),
     'bad-input',
   );
   const sampler = createSampler(stream, options);
   assert.equal(
-    code(() => sampler.fill(new BigInt64Array(8), new BigInt64Array(9))),
+    errorCode(() => sampler.fill(new BigInt64Array(8), new BigInt64Array(9))),
     'bad-input',
   );
 });

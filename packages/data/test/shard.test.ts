@@ -13,6 +13,7 @@ import {
   type TokenStream,
 } from '../src/index.ts';
 import { cutSegments } from '../src/segments.ts';
+import { errorCode } from './error-code.ts';
 import { anyDocuments, documentOf, textOf } from './texts.ts';
 
 const { begin, end, isText } = byteTokenizer;
@@ -145,41 +146,32 @@ test('createShard takes bytes that are not UTF-8, and lines of any length', () =
 });
 
 test('createShard and createTokenStream say what is missing', () => {
-  const code = (call: () => unknown): string => {
-    try {
-      call();
-      return 'none';
-    } catch (error) {
-      assert.ok(error instanceof DataError);
-      return error.code;
-    }
-  };
   const empty = { name: 'empty', bytes: new Uint8Array() };
   const seed = 'x';
   assert.equal(
-    code(() => createShard([], { seed })),
+    errorCode(() => createShard([], { seed })),
     'no-text',
   );
   assert.equal(
-    code(() => createShard([empty], { seed })),
+    errorCode(() => createShard([empty], { seed })),
     'no-text',
   );
   assert.equal(
-    code(() => createTokenStream([empty])),
+    errorCode(() => createTokenStream([empty])),
     'no-text',
   );
   assert.equal(
-    code(() => createShard([documentOf('a', 'one line\n')], { seed })),
+    errorCode(() => createShard([documentOf('a', 'one line\n')], { seed })),
     'too-little-text',
   );
   const same = documentOf('a', textOf('same', 8));
   assert.equal(
-    code(() => createShard([same, same, same], { seed })),
+    errorCode(() => createShard([same, same, same], { seed })),
     'too-little-text',
   );
   for (const heldOut of [-0.1, 1, Number.NaN])
     assert.equal(
-      code(() => createShard([same], { seed, heldOut })),
+      errorCode(() => createShard([same], { seed, heldOut })),
       'bad-input',
     );
 });

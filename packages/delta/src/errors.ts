@@ -1,5 +1,6 @@
 import { FactError } from '@murmuration/base';
 
+/** Reasons to refuse a vector, bytes, or inputs. */
 export type DeltaErrorCode =
   /** The bytes end before what their header promises. */
   | 'truncated'

@@ -5,10 +5,12 @@ import { DeltaError } from './errors.ts';
 import type { DeltaHeader, DeltaLimits, DeltaSettings } from './index.ts';
 import { indexBitsMax } from './indices.ts';
 
+/** The version that this code writes and reads. */
 export const formatVersion = 1;
 const magic = [0x6d, 0x64];
 const digestsAt = 10;
 const digestFields = ['runDigest', 'base', 'author'] as const;
+/** Bytes before the first chunk. */
 export const headerLength: number = digestsAt + digestFields.length * digestLength;
 
 /** Values that a chunk of `length` sends: ⌈k · length / 4096⌉, so that a short last chunk is as dense as the others. */
@@ -42,6 +44,7 @@ export function deltaBytesMax(parameters: number, settings: DeltaSettings): numb
   return headerLength + Math.ceil(bits / 8);
 }
 
+/** Writes the header to the start of `bytes`. Throws `DeltaError` `wrong-header` unless each field has 32 bytes. */
 export function writeHeader(
   bytes: Uint8Array,
   header: DeltaHeader,

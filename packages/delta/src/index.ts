@@ -20,6 +20,7 @@ export interface DeltaHeader {
   readonly author: Uint8Array;
 }
 
+/** How densely and how finely a vector is said. */
 export interface DeltaSettings {
   /** Values sent per chunk of 4,096, in [1, 1024]; a shorter last chunk sends ⌈k · length / 4096⌉. */
   readonly k: number;
@@ -27,6 +28,7 @@ export interface DeltaSettings {
   readonly bits: 1 | 2;
 }
 
+/** What a reader expects of bytes that may come from anyone. */
 export interface DeltaLimits {
   /** Exactly so many values must the delta be of. */
   readonly parameters: number;
@@ -43,6 +45,7 @@ export interface SparseDelta {
   readonly values: Float32Array;
 }
 
+/** What the bytes of a delta say. */
 export interface DecodedDelta {
   readonly header: DeltaHeader;
   readonly settings: DeltaSettings;
@@ -58,6 +61,7 @@ export interface WeightedDelta {
   readonly weight: number;
 }
 
+/** How a block divides, and how long its vectors are. */
 export interface AggregationRule {
   /** In [0, 1]; the divisor of a coordinate is max(Σ weights of its senders, κ · Σ weights of all). */
   readonly kappa: number;

@@ -1,8 +1,9 @@
 /** The magnitudes that a chunk's values are rounded to, as 16 bits each: the upper half of a float32 (bfloat16). */
 
-/** Largest finite and smallest positive bfloat16. */
+/** The largest finite bfloat16. */
 export const scaleBitsMax = 0x7f7f;
-export const scaleBitsMin = 1;
+/** The smallest positive one. */
+const scaleBitsMin = 1;
 
 const word = new Float32Array(1);
 const wordBits = new Uint32Array(word.buffer);

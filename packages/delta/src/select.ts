@@ -12,6 +12,7 @@ const highShift = 20;
 const digitBits = 10;
 const digits = 1 << digitBits;
 
+/** Chooses values chunk by chunk, in scratch space of its own. */
 export interface Selector {
   /** Rising positions inside the chunk; the first `count` are valid after `select`. */
   readonly indices: Int32Array;

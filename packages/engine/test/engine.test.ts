@@ -93,7 +93,9 @@ test('Engine execute names a state without changing it; undo restores it', async
   assert.equal(await engine.execute(other.execution, blobs), beside);
   await assert.rejects(engine.undo(block('1')), { code: 'not-undoable' });
   await assert.rejects(engine.encode(base), { code: 'already-pending' });
-  await engine.expire();
+  await engine.expire(genesis);
+  await assert.rejects(engine.encode(base), { code: 'already-pending' });
+  await engine.expire(delta.blob);
   await assert.rejects(engine.encode(base), { code: 'nothing-to-encode' });
 });
 

@@ -175,8 +175,9 @@ test('Engine killed at any moment reopens in a state of its ledger and catches u
       assert.equal(own, pending?.blob);
       await engine.apply(name, execution, blobs, own);
     }
-    if (pending && !encoded.has(pending.blob)) await engine.expire();
-    else if (pending && ledger.blocks.every(({ blobs }) => !blobs.has(pending.blob))) await engine.expire();
+    if (pending && !encoded.has(pending.blob)) await engine.expire(pending.blob);
+    else if (pending && ledger.blocks.every(({ blobs }) => !blobs.has(pending.blob)))
+      await engine.expire(pending.blob);
     assert.equal(
       (await engine.snapshot()).tensors,
       ledger.blocks.at(-1)?.tensors ?? setting.run.initial.tensors,

@@ -1,13 +1,12 @@
 /** Serves chunks and manifests by their CIDs, one lookup per request, within each peer's byte budget. */
 import { blobChunkBytes, type Cid } from '@murmuration/base';
 import { decodeRequest, encodeAnswer, requestBytes } from './blob-wire.ts';
-import { lookupBytes } from './defaults.ts';
+import { backlogRequestsMax, lookupBytes } from './defaults.ts';
 import type { NetworkComponents } from './index.ts';
 import { pause } from './pause.ts';
 import type { RequestProtocol, ServeComponents } from './serve.ts';
 
-const backlogRequestsMax = 64;
-
+/** The answering side of `/murmuration/blob/1`. Whatever goes wrong in the lookup is answered as "not here". */
 export function createBlobProtocol(
   blobs: NetworkComponents['blobs'],
   { conduct, signal }: ServeComponents,

@@ -8,12 +8,14 @@ import { concat } from 'uint8arrays/concat';
 import { answerBytesMax } from './defaults.ts';
 import { NetworkError } from './errors.ts';
 
+/** Length of every request. */
 export const requestBytes: number = 1 + digestLength;
 
 const kinds = ['raw', 'dag-cbor'] as const;
 const found = 0;
 const notHere = 1;
 
+/** The request for a chunk or manifest by its CID. */
 export const encodeRequest = (cid: Cid): Uint8Array =>
   concat([Uint8Array.of(hasManifest(cid) ? 1 : 0), digestOfCid(cid)]);
 
@@ -32,6 +34,7 @@ export function decodeRequest(bytes: Uint8Array): Cid {
 export const encodeAnswer = (chunk: Uint8Array | undefined): Uint8Array =>
   chunk ? concat([Uint8Array.of(found), chunk]) : Uint8Array.of(notHere);
 
+/** The chunk, or undefined for "not here"; `NetworkError` `bad-message` on anything else. */
 export function decodeAnswer(bytes: Uint8Array): Uint8Array | undefined {
   const status = bytes[0];
   if (status === found && bytes.length <= answerBytesMax) return bytes.subarray(1);

@@ -16,6 +16,7 @@ interface Budget {
   atMs: number;
 }
 
+/** The standing of all peers; one per node, shared by its protocols. */
 export class Conduct {
   readonly #records = new Map<string, Offences>();
   readonly #budgets = new Map<string, Budget>();

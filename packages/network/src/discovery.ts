@@ -26,6 +26,7 @@ export interface DiscoveryComponents {
   readonly signal: AbortSignal;
 }
 
+/** The loop that provides and searches. */
 export class Discovery {
   readonly #key: CID;
   readonly #components: DiscoveryComponents;

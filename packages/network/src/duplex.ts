@@ -7,6 +7,7 @@ import { Uint8ArrayList } from 'uint8arraylist';
 import { progressBytes } from './defaults.ts';
 import { NetworkError } from './errors.ts';
 
+/** Bytes in one piece or several. */
 export type Bytes = Uint8Array | Uint8ArrayList;
 
 export interface DuplexOptions {
@@ -37,6 +38,7 @@ class Flow {
   #lastProgress: number = performance.now();
   #unmarked = 0;
   #wake: (() => void) | undefined;
+  #drainWake: (() => void) | undefined;
   readonly #timer: NodeJS.Timeout;
 
   constructor(stream: Stream, options: DuplexOptions) {
@@ -85,8 +87,6 @@ class Flow {
     if (this.#failure) throw this.#failure;
     await this.#stream.close();
   }
-
-  #drainWake: (() => void) | undefined;
 
   #markProgress(): void {
     this.#lastProgress = performance.now();

@@ -16,6 +16,7 @@ export type NetworkErrorCode =
   | 'aborted'
   | 'stopped';
 
+/** Whatever goes wrong between peers. */
 export class NetworkError extends FactError<NetworkErrorCode> {}
 
 /** The text of anything that was thrown. */

@@ -14,6 +14,7 @@ export { defaultLimits, gossipBytesMax, type NetworkLimits } from './defaults.ts
 export { NetworkError, type NetworkErrorCode } from './errors.ts';
 export { createNetwork } from './network.ts';
 
+/** What becomes of a gossip message. */
 export type Verdict = 'accept' | 'ignore' | 'reject';
 
 /**
@@ -25,6 +26,7 @@ export interface ServedBlob {
   read(offset: number, length: number): Promise<Uint8Array>;
 }
 
+/** Who we are, where we listen, and whom we know. */
 export interface NetworkInit {
   readonly runId: Cid;
   /** 32-byte seed of the Ed25519 key. */
@@ -41,6 +43,7 @@ export interface NetworkInit {
   readonly limits?: Partial<NetworkLimits>;
 }
 
+/** What the network needs of its owner: blobs and entries to serve, a judge of messages. */
 export interface NetworkComponents {
   readonly blobs: { openBlob(cid: Cid): Promise<ServedBlob | undefined> };
   readonly ledger: {
@@ -59,6 +62,7 @@ export interface NetworkComponents {
   onDisconnect?(peer: PeerId): void;
 }
 
+/** What crossed the streams so far. */
 export interface Traffic {
   /** Bytes through all streams since the start, framing included, as counted at the streams. */
   readonly sent: number;
@@ -66,6 +70,7 @@ export interface Traffic {
   readonly byProtocol: Readonly<Record<string, { readonly sent: number; readonly received: number }>>;
 }
 
+/** A running node of one peer in one run. */
 export interface Network {
   readonly peer: PeerId;
   /** Own multiaddrs with /p2p/<id>. */

@@ -3,12 +3,18 @@
  * dag-cbor. Request: `{ run, from, count, bytes }`. Answer: `{ entries: [[height, bytes], …] }`, contiguous from
  * `from`, possibly empty; or `{ refused: 'other-run' }`.
  */
-import { type Cid, DigestError, decodeCbor, encodeCbor, KiB, type PeerId } from '@murmuration/base';
+import { type Cid, DigestError, decodeCbor, encodeCbor, type PeerId } from '@murmuration/base';
 import { decode, encode } from 'it-length-prefixed';
 import { pipe } from 'it-pipe';
 import type { Uint8ArrayList } from 'uint8arraylist';
 import type { Conduct } from './conduct.ts';
-import { framingBytesMax, ledgerProtocol, type NetworkLimits } from './defaults.ts';
+import {
+  answerOverheadBytesMax,
+  framingBytesMax,
+  ledgerProtocol,
+  type NetworkLimits,
+  rangeBytesMax,
+} from './defaults.ts';
 import { duplexOf } from './duplex.ts';
 import { NetworkError, reasonOf } from './errors.ts';
 import type { NetworkComponents } from './index.ts';
@@ -17,6 +23,7 @@ import { openStream } from './open-stream.ts';
 import { plainBytes } from './plain-bytes.ts';
 import { isOffence, type RequestProtocol } from './serve.ts';
 
+/** One block of the ledger, as stored. */
 export interface Entry {
   readonly height: number;
   readonly bytes: Uint8Array;
@@ -28,10 +35,6 @@ interface Range {
   readonly count: number;
   readonly bytes: number;
 }
-
-const requestBytesMax = 256;
-/** Room for heights and lengths beside the entries' own bytes. */
-const overheadBytesMax: number = 64 * KiB;
 
 const isCount = (value: unknown): value is number =>
   typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
@@ -49,6 +52,7 @@ function decodeObject(bytes: Uint8Array, what: string): { readonly [key: string]
   return value as { readonly [key: string]: unknown };
 }
 
+/** Reads a request; `NetworkError` `bad-message` on anything else. */
 export function decodeRange(request: Uint8Array): Range {
   const { run, from, count, bytes } = decodeObject(request, 'ledger request');
   if (typeof run !== 'string' || !isCount(from) || !isCount(count) || !isCount(bytes))
@@ -76,6 +80,7 @@ export function decodeEntries(answer: Uint8Array, from: number, countMax: number
   });
 }
 
+/** The answering side of `/murmuration/ledger/1`; `wait` slows down a peer that has used up its budget. */
 export function createLedgerProtocol(
   runId: Cid,
   ledger: NetworkComponents['ledger'],
@@ -97,8 +102,8 @@ export function createLedgerProtocol(
     return collected;
   };
   return {
-    requestBytesMax,
-    backlogBytesMax: 4 * requestBytesMax,
+    requestBytesMax: rangeBytesMax,
+    backlogBytesMax: 4 * rangeBytesMax,
     async respond(peer, request) {
       const range = decodeRange(request);
       const answer = encodeCbor(range.run === runId ? { entries: collect(range) } : { refused: 'other-run' });
@@ -126,7 +131,7 @@ export async function fetchEntries(
   }: { readonly node: Node; readonly conduct: Conduct; readonly limits: NetworkLimits },
 ): Promise<Entry[]> {
   const countMax = Math.min(init.countMax, limits.entriesMax);
-  const answerMax = limits.entriesBytesMax + overheadBytesMax;
+  const answerMax = limits.entriesBytesMax + answerOverheadBytesMax;
   const stream = await openStream(node, init.peer, ledgerProtocol, init.signal);
   const duplex = duplexOf(stream, {
     bufferMax: answerMax + framingBytesMax,

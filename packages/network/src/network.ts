@@ -8,7 +8,7 @@
 import { setMaxListeners } from 'node:events';
 import type { PeerId as Libp2pPeerId, PeerInfo } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
-import { type Cid, createRandom, digestOfCid, type PeerId } from '@murmuration/base';
+import { type Cid, createRandom, digestOfCid, type PeerId, type Random } from '@murmuration/base';
 import { fetchBlob } from './blob-client.ts';
 import { createBlobProtocol } from './blob-server.ts';
 import { Conduct } from './conduct.ts';
@@ -19,6 +19,7 @@ import {
   ledgerProtocol,
   muteMs,
   type NetworkLimits,
+  outboundStreamsMax,
   stopMs,
   watchMs,
 } from './defaults.ts';
@@ -47,6 +48,7 @@ class RunNetwork implements Network {
   readonly #discovery: Discovery;
   readonly #stopping: AbortController;
   readonly #gate: Gate;
+  readonly #random: Random;
 
   constructor(node: Node, init: NetworkInit, components: NetworkComponents, parts: Parts) {
     const topic = topicOf(init.runId);
@@ -57,6 +59,7 @@ class RunNetwork implements Network {
     this.#meter = parts.meter;
     this.#conduct = parts.conduct;
     this.#stopping = parts.stopping;
+    this.#random = createRandom(`${this.peer}/sources`);
     this.#gate = new Gate(parts.limits.pulledStreamsPerPeer);
     this.#gossip = new RunGossip(node.services.gossip, topic, components.onMessage, parts.limits);
     this.#peers = new RunPeers(node, {
@@ -82,7 +85,10 @@ class RunNetwork implements Network {
     const { signal } = this.#stopping;
     const known = (init.knownAddresses ?? []).filter(isAddress);
     const served = { conduct: this.#conduct, limits: this.#limits, signal };
-    const streams = { maxInboundStreams: this.#limits.servedStreamsPerPeer, maxOutboundStreams: 64 };
+    const streams = {
+      maxInboundStreams: this.#limits.servedStreamsPerPeer,
+      maxOutboundStreams: outboundStreamsMax,
+    };
     const blobs = createBlobProtocol(components.blobs, served);
     const ledger = createLedgerProtocol(init.runId, components.ledger, this.#conduct, this.#limits, (ms) =>
       pause(ms, signal),
@@ -131,8 +137,7 @@ class RunNetwork implements Network {
   ): Promise<Uint8Array> {
     this.#assertRunning();
     digestOfCid(cid);
-    const others = this.connected();
-    shuffle(others);
+    const others = shuffled(this.connected(), this.#random);
     const sources = new Set([...(options.from ?? []), ...others]);
     sources.delete(this.peer);
     const signal = this.#signal(options.signal);
@@ -189,12 +194,14 @@ class RunNetwork implements Network {
   }
 }
 
-/** In place, so that a blob is not always asked from the peer that connected first. */
-function shuffle(peers: PeerId[]): void {
-  for (let last = peers.length - 1; last > 0; last--) {
-    const other = Math.floor(Math.random() * (last + 1));
-    [peers[last], peers[other]] = [peers[other] as PeerId, peers[last] as PeerId];
+/** In another order, so that a blob is not always asked from the peer that connected first. */
+function shuffled(peers: readonly PeerId[], random: Random): PeerId[] {
+  const order = [...peers];
+  for (let last = order.length - 1; last > 0; last--) {
+    const other = random.below(last + 1);
+    [order[last], order[other]] = [order[other] as PeerId, order[last] as PeerId];
   }
+  return order;
 }
 
 interface Parts {

@@ -15,24 +15,31 @@ import { createLibp2p } from 'libp2p';
 import { BoundedDatastore } from './bounded-datastore.ts';
 import {
   dhtProtocol,
+  firstSelfWalkMs,
   type NetworkLimits,
+  parallelDialsMax,
   pingIntervalMs,
+  pingStreamsMax,
   pingTimeoutMs,
   rememberedMax,
   streamBufferBytes,
   streamsPerConnectionMax,
   streamWindowBytes,
+  waitingDialsMax,
+  walkPaths,
 } from './defaults.ts';
 import { NetworkError, reasonOf } from './errors.ts';
 import { gossipOptions } from './gossip.ts';
 import type { TrafficMeter } from './traffic.ts';
 
+/** The libp2p services that every node runs. */
 export type Services = {
   readonly identify: Identify;
   readonly ping: Ping;
   readonly dht: KadDHT;
   readonly gossip: GossipSub;
 };
+/** A libp2p node with our services. */
 export type Node = Libp2p<Services>;
 
 export interface NodeInit {
@@ -77,14 +84,13 @@ const serviceTagOf = (runId: Cid): string => `_murmur-${runId.slice(-24)}._udp.l
 
 const createServices = (init: NodeInit) => ({
   identify: identify(),
-  ping: ping({ maxInboundStreams: 2, maxOutboundStreams: 4 }),
+  ping: ping({ maxInboundStreams: pingStreamsMax.inbound, maxOutboundStreams: pingStreamsMax.outbound }),
   dht: kadDHT({
     protocol: dhtProtocol,
     peerInfoMapper: passthroughMapper,
     clientMode: init.dht === 'client',
-    // Measured: with ten parallel paths the first walks of 32 local peers take 8 s, with three 2.3 s.
-    alpha: 3,
-    initialQuerySelfInterval: 100,
+    alpha: walkPaths,
+    initialQuerySelfInterval: firstSelfWalkMs,
     allowQueryWithZeroPeers: true,
   }),
   gossip: gossipsub(gossipOptions(init.topic)),
@@ -129,8 +135,8 @@ async function createNode(init: NodeInit): Promise<Node> {
       maxConnections: limits.connectionsMax,
       inboundConnectionThreshold: limits.inboundPerHostMax,
       maxIncomingPendingConnections: limits.inboundPerHostMax,
-      maxParallelDials: 16,
-      maxDialQueueLength: 256,
+      maxParallelDials: parallelDialsMax,
+      maxDialQueueLength: waitingDialsMax,
       dialTimeout: limits.dialTimeoutMs,
       addressDialTimeout: limits.dialTimeoutMs,
     },

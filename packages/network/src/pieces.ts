@@ -18,6 +18,7 @@ import {
 import { slowPieceMs } from './defaults.ts';
 import { NetworkError } from './errors.ts';
 
+/** A chunk or manifest to ask for. */
 export interface Piece {
   readonly cid: Cid;
   /** Where its bytes go; equal chunks of one blob are one piece. The manifest goes nowhere. */
@@ -35,6 +36,7 @@ interface State {
 
 const sha256 = (bytes: Uint8Array): Uint8Array => hashOf('sha256', bytes, 'buffer');
 
+/** The pieces of one blob, for one call of `fetchBlob`. */
 export class Pieces {
   readonly #bytesMax: number;
   readonly #missing = new Map<Cid, State>();
@@ -193,7 +195,7 @@ function piecesOf(manifest: BlobManifest): Iterable<Piece> {
 }
 
 /** More bytes than the caller allows. */
-export const tooLong = (length: number, bytesMax: number): NetworkError =>
+const tooLong = (length: number, bytesMax: number): NetworkError =>
   new NetworkError(`expected a blob of at most ${bytesMax} bytes, got ${length}`, {
     code: 'too-long',
     length,

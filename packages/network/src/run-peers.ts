@@ -20,6 +20,7 @@ export interface RunPeersInit {
   readonly muteMs: number;
 }
 
+/** The peers of this run that are connected now, and the addresses of those that were. */
 export class RunPeers {
   readonly #node: Node;
   readonly #init: RunPeersInit;

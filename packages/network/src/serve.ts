@@ -16,6 +16,7 @@ export interface ServeComponents {
   readonly signal: AbortSignal;
 }
 
+/** What distinguishes one request protocol from another. */
 export interface RequestProtocol {
   readonly requestBytesMax: number;
   /** Requests of one stream that may wait, in bytes. */

@@ -15,6 +15,7 @@ interface Count {
 
 const negotiation = 'negotiation';
 
+/** One node's counts by protocol. */
 export class TrafficMeter {
   readonly #closed = new Map<string, Count>();
   readonly #open = new Map<AbstractStream, Count>();

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MiB } from '@murmuration/base';
-import { defaultLimits } from '@murmuration/network';
 import { Conduct } from '../src/conduct.ts';
-import { offencesMax, refusalMs } from '../src/defaults.ts';
+import { defaultLimits, offencesMax, refusalMs } from '../src/defaults.ts';
 import { Gate } from '../src/gate.ts';
 
 test('Conduct.offend forgives a few offences, then refuses for a while', () => {

@@ -4,16 +4,9 @@ import { cidOf, encodeCbor, KiB, MiB } from '@murmuration/base';
 import { defaultLimits, NetworkError } from '@murmuration/network';
 import { ledgerProtocol } from '../src/defaults.ts';
 import { createHandler } from '../src/serve.ts';
-import { randomBytes, startPeer, startPeers, startRogue, type TestPeer, until } from './peers.ts';
+import { randomBytes } from './blob-memory.ts';
+import { networkError, startPeer, startPeers, startRogue, type TestPeer, until } from './peers.ts';
 import { serving } from './serving.ts';
-
-const code =
-  (expected: string) =>
-  (error: unknown): boolean => {
-    assert.ok(error instanceof NetworkError, String(error));
-    assert.equal(error.code, expected, error.message);
-    return true;
-  };
 
 test('Network.fetchEntries brings a contiguous range, bounded by count', async (t) => {
   const [author, reader] = (await startPeers(t, 2)) as [TestPeer, TestPeer];
@@ -51,7 +44,7 @@ test('Network.fetchEntries from a peer of another run, or from nobody, is unavai
   );
   const gone = stranger.network.peer;
   await stranger.network.stop();
-  await assert.rejects(first.network.fetchEntries(gone, 0), code('unavailable'));
+  await assert.rejects(first.network.fetchEntries(gone, 0), networkError('unavailable'));
 });
 
 for (const [what, answer] of [
@@ -88,5 +81,8 @@ for (const [what, answer] of [
     );
     const liar = await startRogue(t, 7, reader.network.addresses(), { [ledgerProtocol]: handler });
     await until('the liar is in', () => reader.network.connected().includes(liar.peer));
-    await assert.rejects(reader.network.fetchEntries(liar.peer, 0, { countMax: 3 }), code('bad-message'));
+    await assert.rejects(
+      reader.network.fetchEntries(liar.peer, 0, { countMax: 3 }),
+      networkError('bad-message'),
+    );
   });

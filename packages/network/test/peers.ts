@@ -1,75 +1,43 @@
-/** Real peers on loopback for the tests of this package: a memory of blobs, a recorded ledger, recorded messages. */
+/** Real peers on loopback for the tests of this package: blobs in memory, a recorded ledger, recorded messages. */
+import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connection, Stream } from '@libp2p/interface';
 import { multiaddr } from '@multiformats/multiaddr';
-import {
-  blobChunkBytes,
-  type Cid,
-  cidOf,
-  cidOfDigest,
-  createRandom,
-  nameBlob,
-  type PeerId,
-  second,
-} from '@murmuration/base';
+import { type Cid, cidOf, type PeerId, second } from '@murmuration/base';
 import {
   createNetwork,
   defaultLimits,
   type Network,
+  NetworkError,
+  type NetworkErrorCode,
   type NetworkInit,
-  type ServedBlob,
   type Verdict,
 } from '@murmuration/network';
 import { topicOf } from '../src/gossip.ts';
 import { type Node, startNode } from '../src/node.ts';
 import { TrafficMeter } from '../src/traffic.ts';
+import { BlobMemory } from './blob-memory.ts';
 
 export const runId: Cid = cidOf(Uint8Array.of(1, 2, 3), 'dag-cbor');
 export const loopback = '/ip4/127.0.0.1/tcp/0';
 
 /** Impatient versions of the limits, so that a test of a time-out takes little time. */
-export const impatient = { stallMs: 600, redialFirstMs: 100, redialLongestMs: 500 };
+export const impatient = { stallMs: 1 * second, redialFirstMs: 100, redialLongestMs: 500 };
 
-export class BlobMemory {
-  readonly #blobs = new Map<Cid, Uint8Array>();
-  /** CIDs in the order in which they were asked for. */
-  readonly asked: Cid[] = [];
-  /** Waited for before each read. */
-  delayMs = 0;
+/** So patient that whoever waited for a source's silence to end the transfer would be far too late. */
+export const patient = { stallMs: 30 * second };
+/** Below `patient.stallMs`, above what a busy machine needs. */
+export const soonMs: number = 15 * second;
 
-  put(bytes: Uint8Array): Cid {
-    const { cid, manifest, manifestBytes } = nameBlob(bytes);
-    if (manifestBytes) this.#blobs.set(cid, manifestBytes);
-    manifest.chunks.forEach((digest, index) => {
-      const at = index * blobChunkBytes;
-      this.#blobs.set(cidOfDigest(digest), bytes.subarray(at, at + blobChunkBytes));
-    });
-    return cid;
-  }
-
-  /** Holds bytes under a name that need not be theirs. */
-  set(cid: Cid, bytes: Uint8Array): void {
-    this.#blobs.set(cid, bytes);
-  }
-
-  get(cid: Cid): Uint8Array | undefined {
-    return this.#blobs.get(cid);
-  }
-
-  async openBlob(cid: Cid): Promise<ServedBlob | undefined> {
-    this.asked.push(cid);
-    const bytes = this.#blobs.get(cid);
-    if (!bytes) return undefined;
-    return {
-      size: bytes.length,
-      read: async (offset, length) => {
-        await sleep(this.delayMs);
-        return bytes.subarray(offset, offset + length);
-      },
-    };
-  }
-}
+/** Matches a `NetworkError` of this code. */
+export const networkError =
+  (code: NetworkErrorCode) =>
+  (error: unknown): boolean => {
+    assert.ok(error instanceof NetworkError, String(error));
+    assert.equal(error.code, code, error.message);
+    return true;
+  };
 
 export interface TestPeer {
   readonly network: Network;
@@ -156,7 +124,7 @@ export async function startRogue(
 export async function until(
   what: string,
   condition: () => boolean | Promise<boolean>,
-  timeoutMs: number = 15 * second,
+  timeoutMs: number = 30 * second,
 ): Promise<void> {
   const end = performance.now() + timeoutMs;
   while (!(await condition())) {
@@ -180,12 +148,4 @@ export async function startPeers(
     all.every(({ network }) => network.connected().length === count - 1),
   );
   return all;
-}
-
-/** Bytes that repeat nothing, from a seed. */
-export function randomBytes(length: number, seed: string): Uint8Array {
-  const random = createRandom(seed);
-  const words = new Uint32Array(Math.ceil(length / 4));
-  for (let index = 0; index < words.length; index++) words[index] = random.uint32();
-  return new Uint8Array(words.buffer, 0, length);
 }

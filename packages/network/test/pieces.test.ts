@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { blobChunkBytes, type Cid, createRandom, nameBlob } from '@murmuration/base';
-import { NetworkError } from '@murmuration/network';
 import fc from 'fast-check';
+import { NetworkError } from '../src/errors.ts';
 import { type Piece, Pieces } from '../src/pieces.ts';
-import { BlobMemory, randomBytes } from './peers.ts';
+import { BlobMemory, randomBytes } from './blob-memory.ts';
 
 const sources = ['a', 'b', 'c'];
 

@@ -1,6 +1,6 @@
 import type { TestContext } from 'node:test';
-import { defaultLimits } from '@murmuration/network';
 import { Conduct } from '../src/conduct.ts';
+import { defaultLimits } from '../src/defaults.ts';
 import type { ServeComponents } from '../src/serve.ts';
 
 /** What a handler needs, for a test that serves on a bare node. */

@@ -6,6 +6,7 @@ import { symbolsMax } from './defaults.ts';
 import { OnnxError } from './errors.ts';
 import type { Dimension } from './model.ts';
 
+/** The dimension of which nothing is known. */
 export const unknown = '?';
 
 interface Monomial {
@@ -60,10 +61,6 @@ export function addDimensions(a: Dimension, b: Dimension): Dimension {
   if (b === 0) return a;
   return typeof a === 'number' && typeof b === 'number' ? a + b : unknown;
 }
-
-/** Whether two dimensions are surely the same size. */
-export const sameDimension = (a: Dimension | undefined, b: Dimension | undefined): boolean =>
-  a === b && a !== unknown && a !== undefined;
 
 /** The shape of an elementwise result (NumPy's rule). A symbol against a number other than 1 gives the number. */
 export function broadcastShapes(

@@ -41,6 +41,19 @@ export interface GraphBuilder {
   model(metadata?: Readonly<Record<string, string>>): Model;
 }
 
+/** Gives names that are not taken: the stem, then the stem with a number. */
+function createNaming(taken: ReadonlySet<string>): (stem: string) => string {
+  const counters = new Map<string, number>();
+  return (stem) => {
+    for (;;) {
+      const count = counters.get(stem) ?? 0;
+      counters.set(stem, count + 1);
+      const candidate = count === 0 ? stem : `${stem}_${count}`;
+      if (!taken.has(candidate)) return candidate;
+    }
+  };
+}
+
 /** Operators of onnxruntime's own domain that builders may add by name. */
 const microsoftOperators: ReadonlySet<string> = new Set(['FusedMatMul']);
 
@@ -64,16 +77,7 @@ export function createGraphBuilder(name: string, from?: Model): GraphBuilder {
     ...inputs.map((input) => input.name),
     ...initializers.map((tensor) => tensor.name),
   ]);
-  const counters = new Map<string, number>();
-
-  const fresh = (stem: string): string => {
-    for (;;) {
-      const count = counters.get(stem) ?? 0;
-      counters.set(stem, count + 1);
-      const candidate = count === 0 ? stem : `${stem}_${count}`;
-      if (!taken.has(candidate)) return candidate;
-    }
-  };
+  const fresh = createNaming(taken);
   const constants = new Map<string, string>();
   const constant = (key: string, make: (name: string) => Tensor): string => {
     const known = constants.get(key);

@@ -28,6 +28,7 @@ export type InitialDistribution =
   | { readonly kind: 'uniform'; readonly limit: number }
   | { readonly kind: 'constant'; readonly value: number };
 
+/** One parameter of a training model: a float32 input of the graph. */
 export interface ParameterDeclaration {
   readonly name: string;
   readonly shape: readonly number[];
@@ -36,6 +37,7 @@ export interface ParameterDeclaration {
   readonly decays: boolean;
 }
 
+/** Sizes of the transformer. `context` is the longest one; `width` is a multiple of `heads`. */
 export interface GptConfig {
   readonly vocabulary: number;
   readonly context: number;

@@ -16,49 +16,65 @@ const malformed = (message: string): never => {
   throw new OnnxError(`ONNX model: ${message}`, { code: 'malformed' });
 };
 
-const wireTypes: Readonly<Record<ScalarType, WireType>> = {
-  int64: WireType.Varint,
-  int32: WireType.Varint,
-  uint64: WireType.Varint,
-  float: WireType.Bit32,
-  double: WireType.Bit64,
-  string: WireType.LengthDelimited,
-  bytes: WireType.LengthDelimited,
-};
-
-function readScalar(reader: BinaryReader, type: ScalarType): unknown {
-  switch (type) {
-    case 'int64':
-      return BigInt(reader.int64());
-    case 'uint64':
-      return BigInt(reader.uint64());
-    case 'int32':
-      return reader.int32();
-    case 'float':
-      return reader.float();
-    case 'double':
-      return reader.double();
-    case 'string':
-      return reader.string();
-    case 'bytes':
-      return reader.bytes();
-  }
+/** How a scalar lies on the wire. */
+interface ScalarFormat {
+  readonly wireType: WireType;
+  readonly read: (reader: BinaryReader) => unknown;
+  readonly write: (writer: BinaryWriter, value: unknown) => void;
 }
 
+const scalarFormats: Readonly<Record<ScalarType, ScalarFormat>> = {
+  int64: {
+    wireType: WireType.Varint,
+    read: (reader) => BigInt(reader.int64()),
+    write: (writer, value) => writer.int64(value as bigint),
+  },
+  uint64: {
+    wireType: WireType.Varint,
+    read: (reader) => BigInt(reader.uint64()),
+    write: (writer, value) => writer.uint64(value as bigint),
+  },
+  int32: {
+    wireType: WireType.Varint,
+    read: (reader) => reader.int32(),
+    write: (writer, value) => writer.int32(value as number),
+  },
+  float: {
+    wireType: WireType.Bit32,
+    read: (reader) => reader.float(),
+    write: (writer, value) => writer.float(value as number),
+  },
+  double: {
+    wireType: WireType.Bit64,
+    read: (reader) => reader.double(),
+    write: (writer, value) => writer.double(value as number),
+  },
+  string: {
+    wireType: WireType.LengthDelimited,
+    read: (reader) => reader.string(),
+    write: (writer, value) => writer.string(value as string),
+  },
+  bytes: {
+    wireType: WireType.LengthDelimited,
+    read: (reader) => reader.bytes(),
+    write: (writer, value) => writer.bytes(value as Uint8Array),
+  },
+};
+
+/** The values of one occurrence of a repeated field: one, or a packed list of numbers. */
 function readRepeated(
   reader: BinaryReader,
-  type: ScalarType,
+  format: ScalarFormat,
   wireType: WireType,
   allowance: Allowance,
 ): unknown[] {
-  const packed = wireType === WireType.LengthDelimited && wireTypes[type] !== WireType.LengthDelimited;
-  if (!packed) return [readScalar(reader, type)];
+  if (wireType === format.wireType) return [format.read(reader)];
   const values: unknown[] = [];
   const inner = new BinaryReader(reader.bytes());
   while (inner.pos < inner.len) {
     allowance.numbers--;
     if (allowance.numbers < 0) malformed(`expected at most ${numbersMax} numbers outside raw data`);
-    values.push(readScalar(inner, type));
+    values.push(format.read(inner));
   }
   return values;
 }
@@ -90,12 +106,12 @@ function readField(
     else into[name] = value;
     return;
   }
-  const expected = wireTypes[type];
-  const packable = repeated && expected !== WireType.LengthDelimited;
-  if (wireType !== expected && !(packable && wireType === WireType.LengthDelimited))
-    malformed(`field ${name}: expected wire type ${expected}, got ${wireType}`);
-  if (repeated) append(into, name, readRepeated(reader, type, wireType, allowance));
-  else into[name] = readScalar(reader, type);
+  const format = scalarFormats[type];
+  const isPacked = repeated && wireType === WireType.LengthDelimited;
+  if (wireType !== format.wireType && !isPacked)
+    malformed(`field ${name}: expected wire type ${format.wireType}, got ${wireType}`);
+  if (repeated) append(into, name, readRepeated(reader, format, wireType, allowance));
+  else into[name] = format.read(reader);
 }
 
 function decode(bytes: Uint8Array, type: string, allowance: Allowance): Message {
@@ -132,31 +148,6 @@ export function decodeModel(bytes: Uint8Array): Message {
   }
 }
 
-function writeScalar(writer: BinaryWriter, type: ScalarType, value: unknown): void {
-  switch (type) {
-    case 'int64':
-      writer.int64(value as bigint);
-      return;
-    case 'uint64':
-      writer.uint64(value as bigint);
-      return;
-    case 'int32':
-      writer.int32(value as number);
-      return;
-    case 'float':
-      writer.float(value as number);
-      return;
-    case 'double':
-      writer.double(value as number);
-      return;
-    case 'string':
-      writer.string(value as string);
-      return;
-    case 'bytes':
-      writer.bytes(value as Uint8Array);
-  }
-}
-
 function encodeInto(writer: BinaryWriter, type: string, message: Message): void {
   for (const [key, field] of Object.entries(schema[type] ?? {})) {
     const value = message[field.name];
@@ -169,8 +160,8 @@ function encodeInto(writer: BinaryWriter, type: string, message: Message): void 
         encodeInto(writer, field.type.message, item as Message);
         writer.join();
       } else {
-        writer.tag(number, wireTypes[field.type]);
-        writeScalar(writer, field.type, item);
+        const { wireType, write } = scalarFormats[field.type];
+        write(writer.tag(number, wireType), item);
       }
     }
   }

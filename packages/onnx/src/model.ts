@@ -33,6 +33,7 @@ export type TensorData =
  */
 export type Dimension = number | string;
 
+/** Constant data with its type and shape. */
 export interface Tensor {
   readonly name: string;
   readonly type: ElementType;
@@ -47,6 +48,7 @@ export interface ValueInfo {
   readonly shape?: readonly Dimension[];
 }
 
+/** A setting of a node: a value together with its kind. */
 export type Attribute =
   | { readonly kind: 'int'; readonly value: number }
   | { readonly kind: 'float'; readonly value: number }
@@ -56,6 +58,7 @@ export type Attribute =
   | { readonly kind: 'floats'; readonly value: readonly number[] }
   | { readonly kind: 'texts'; readonly value: readonly string[] };
 
+/** The settings of a node by name. */
 export type Attributes = Readonly<Record<string, Attribute>>;
 
 /** One operator. An empty name among `inputs` or `outputs` is an optional one left out. */
@@ -69,6 +72,7 @@ export interface Node {
   readonly attributes: Attributes;
 }
 
+/** Nodes between named inputs and outputs, and the constants that they use. */
 export interface Graph {
   readonly name: string;
   /** In an order in which each node's inputs come before it. */
@@ -91,15 +95,20 @@ export interface Model {
 /** The domain of onnxruntime's own operators. */
 export const microsoft = 'com.microsoft';
 
+/** An integer attribute. */
 export const int = (value: number): Attribute => ({ kind: 'int', value });
 /** A float attribute; the format holds float32. */
 export const float = (value: number): Attribute => ({ kind: 'float', value: Math.fround(value) });
+/** A text attribute. */
 export const text = (value: string): Attribute => ({ kind: 'text', value });
+/** An attribute that is a list of integers. */
 export const ints = (value: readonly number[]): Attribute => ({ kind: 'ints', value });
+/** An attribute that is a list of float32 numbers. */
 export const floats = (value: readonly number[]): Attribute => ({
   kind: 'floats',
   value: value.map(Math.fround),
 });
+/** A tensor as an attribute. */
 export const tensorAttribute = (value: Tensor): Attribute => ({ kind: 'tensor', value });
 
 /** A node's integer attribute, or the operator's default. */

@@ -4,8 +4,10 @@
  * a model that uses them is an error and not silently another model. All other fields are skipped.
  */
 
+/** Wire types of fields that are no messages. */
 export type ScalarType = 'int64' | 'int32' | 'uint64' | 'float' | 'double' | 'string' | 'bytes';
 
+/** One field of a message. */
 export interface Field {
   readonly name: string;
   readonly type: ScalarType | { readonly message: string } | 'refused';
@@ -17,6 +19,7 @@ const many = (name: string, type: Field['type']): Field => ({ name, type, repeat
 const refused = (name: string): Field => ({ name, type: 'refused', repeated: false });
 const message = (name: string) => ({ message: name });
 
+/** Message → field number → field. */
 export const schema: Readonly<Record<string, Readonly<Record<number, Field>>>> = {
   Model: {
     1: one('irVersion', 'int64'),

@@ -54,7 +54,7 @@ export interface PeerStatus {
   readonly loss: number | undefined;
   readonly tokensPerSecond: number;
   readonly traffic: Traffic;
-  /** Event-loop delay of this process since the last status, 99th percentile, ms. */
+  /** Event-loop delay of this process since its engine started, 99th percentile, ms. */
   readonly loopDelayP99Ms: number;
   /** Resident memory, bytes: this process, and its engine's. */
   readonly memory: { readonly peer: number; readonly engine: number };

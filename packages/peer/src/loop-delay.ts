@@ -4,8 +4,9 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 const resolutionMs = 10;
 
 export interface LoopDelay {
-  /** 99th percentile of the event-loop delay since the last call, ms. */
-  takeP99Ms(): number;
+  /** 99th percentile of the event-loop delay since the last reset, ms. */
+  p99Ms(): number;
+  reset(): void;
   stop(): void;
 }
 
@@ -14,11 +15,8 @@ export function measureLoopDelay(): LoopDelay {
   const histogram = monitorEventLoopDelay({ resolution: resolutionMs });
   histogram.enable();
   return {
-    takeP99Ms(): number {
-      const delayMs = histogram.count === 0 ? 0 : histogram.percentile(99) / 1e6 - resolutionMs;
-      histogram.reset();
-      return Math.max(0, delayMs);
-    },
+    p99Ms: () => (histogram.count === 0 ? 0 : Math.max(0, histogram.percentile(99) / 1e6 - resolutionMs)),
+    reset: () => histogram.reset(),
     stop: () => histogram.disable(),
   };
 }

@@ -80,7 +80,6 @@ class RunningPeer implements Peer {
   #session: Session | undefined;
   #run: RunConfig | undefined;
   #engineMemory = 0;
-  #loopDelayP99Ms = 0;
   #restarts = 0;
   #statusSavedMs = 0;
   #intervals: NodeJS.Timeout[] = [];
@@ -157,7 +156,7 @@ class RunningPeer implements Peer {
       loss: progress?.loss,
       tokensPerSecond: progress?.tokensPerSecond ?? 0,
       traffic: this.#network?.traffic() ?? { sent: 0, received: 0, byProtocol: {} },
-      loopDelayP99Ms: this.#loopDelayP99Ms,
+      loopDelayP99Ms: this.#loopDelay.p99Ms(),
       memory: { peer: process.memoryUsage.rss(), engine: this.#engineMemory },
     };
   }
@@ -217,6 +216,7 @@ class RunningPeer implements Peer {
     );
     if (this.#abort.signal.aborted) await session.stop();
     else this.#session = session;
+    this.#loopDelay.reset();
   }
 
   /** An engine that died is started again from the store; any other failure, or too many, ends the peer. */
@@ -227,7 +227,11 @@ class RunningPeer implements Peer {
     if (!died || this.#restarts > engineRestartsMax) throw error;
     this.#onEvent({ kind: 'engine-restarted', reason: (error as Error).message });
     await pause(1_000 * this.#restarts, this.#abort.signal);
-    await this.#openSession(run, graph);
+    try {
+      await this.#openSession(run, graph);
+    } catch (again) {
+      await this.#recover(again, run, graph);
+    }
   }
 
   /** What was interrupted by `stop` is no failure. */
@@ -241,7 +245,6 @@ class RunningPeer implements Peer {
   }
 
   async #tick(): Promise<void> {
-    this.#loopDelayP99Ms = this.#loopDelay.takeP99Ms();
     const status = this.status();
     this.#onEvent({ kind: 'status', status });
     if (performance.now() - this.#statusSavedMs > saveStatusEveryMs) {

@@ -113,6 +113,7 @@ export class Session {
       await session.#start(state);
       return session;
     } catch (error) {
+      if (session && session.#failed) return session;
       await engine.close().catch(() => undefined);
       throw error;
     }

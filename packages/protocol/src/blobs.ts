@@ -36,7 +36,13 @@ const listKey = ({ list, listBytes }: Pick<Header, 'list' | 'listBytes'>): strin
 
 /** Asks a proposer for the list of its block's contributions. */
 export function wantList(machine: Machine, { list, listBytes }: Header, author: PeerId): void {
-  want(machine, listKey({ list, listBytes }), { blob: list, bytes: listBytes, purpose: 'contributions', author, input: undefined });
+  want(machine, listKey({ list, listBytes }), {
+    blob: list,
+    bytes: listBytes,
+    purpose: 'contributions',
+    author,
+    input: undefined,
+  });
 }
 
 function want(

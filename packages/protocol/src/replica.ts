@@ -113,7 +113,8 @@ function takeContributed(machine: Machine, { draft }: Extract<ReplicaEvent, { ki
   const { last } = machine.own;
   if (last?.blob === draft.blob) {
     const own = machine.own.contributions.get(last.sequence);
-    if (!own || own.expired) machine.out.rest.push({ kind: 'expire', contribution: last.cid, blob: last.blob });
+    if (!own || own.expired)
+      machine.out.rest.push({ kind: 'expire', contribution: last.cid, blob: last.blob });
     return;
   }
   const bytes = signContribution(machine, draft);

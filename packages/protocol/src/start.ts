@@ -133,7 +133,8 @@ function restoreContributions(
     const tooLate = settled.block.height >= contribution.baseHeight + rules.run.lateHeights;
     const base = ancestorAt(settled, contribution.baseHeight);
     const forked = base !== undefined && base.block.id !== contribution.base;
-    if (tooLate || forked) machine.out.rest.push({ kind: 'expire', contribution: contribution.cid, blob: contribution.blob });
+    if (tooLate || forked)
+      machine.out.rest.push({ kind: 'expire', contribution: contribution.cid, blob: contribution.blob });
     else {
       machine.own.contributions.set(contribution.sequence, entry);
       holdOwn(machine, contribution);

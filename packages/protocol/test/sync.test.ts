@@ -28,6 +28,32 @@ const forge = (entry: LedgerEntry, change: (value: Record<string, unknown>) => v
   return { height: entry.height, bytes: encodeCbor(value) };
 };
 
+test('considerSync asks a peer again whose answer was lost, later each time (G7)', () => {
+  const { bus } = certified(3);
+  const key = createKey(33);
+  const replica = createReplica(
+    { run: bus.run, runId: bus.runId, self: key.peer, role: 'guest' },
+    key.components,
+  );
+  replica.handle({ kind: 'start', records: [], ledger: [], applied: undefined }, 0);
+  const [ahead] = bus.peers as [BusPeer];
+  ahead.handle({ kind: 'connected', peer: key.peer });
+  bus.wait(2_000);
+  const presence = ahead.effects.findLast((effect) => effect.kind === 'publish');
+  assert.ok(presence?.kind === 'publish');
+  const asked: number[] = [];
+  for (let now = 1_000; now <= 200_000; now += 1_000) {
+    const effects = [
+      ...(now % 10_000 === 0
+        ? replica.handle({ kind: 'message', from: ahead.key.peer, bytes: presence.bytes }, now)
+        : []),
+      ...replica.handle({ kind: 'timer', name: 'sync' }, now),
+    ];
+    if (effects.some(({ kind }) => kind === 'sync')) asked.push(now / 1_000);
+  }
+  assert.deepEqual(asked, [10, 50, 120]);
+});
+
 test('onSynced verifies entries from genesis and asks for their deltas', () => {
   const { bus, ledger } = certified(3);
   const { wanted, replica } = newcomer(bus, ledger);

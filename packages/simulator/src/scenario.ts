@@ -4,8 +4,17 @@ import type { PeerId } from '@murmuration/base';
 export type Fault =
   /** The peer's process is down between two times (ms); `untilMs` absent: for ever. It restarts from its disk. */
   | { readonly kind: 'away'; readonly peer: number; readonly fromMs: number; readonly untilMs?: number }
-  /** The peer is killed right after performing its effect number `effect` (from 1) and restarts after `downMs`. */
-  | { readonly kind: 'crash'; readonly peer: number; readonly effect: number; readonly downMs: number }
+  /**
+   * The peer is killed right after performing its effect number `effect` (from 1) and restarts after `downMs`; then
+   * it is cut off for another `aloneMs` (default 0), so that it has only what it kept.
+   */
+  | {
+      readonly kind: 'crash';
+      readonly peer: number;
+      readonly effect: number;
+      readonly downMs: number;
+      readonly aloneMs?: number;
+    }
   /** Messages, blobs and ledgers do not cross between `side` and the others. */
   | {
       readonly kind: 'partition';
@@ -24,6 +33,8 @@ export interface Scenario {
   readonly snapshotEvery: number;
   /** Bounds of a message's way, ms. */
   readonly latencyMs: readonly [number, number];
+  /** What is added on the way to or from a peer with a slow link, ms, by its index. */
+  readonly slowMs: Readonly<Record<number, number>>;
   /** Probability that a gossip message is lost on one way, and that it arrives twice. */
   readonly loss: number;
   readonly duplication: number;
@@ -44,6 +55,7 @@ export const calm: Scenario = {
   rounds: 6,
   snapshotEvery: 64,
   latencyMs: [5, 30],
+  slowMs: {},
   loss: 0,
   duplication: 0,
   trainMs: [300, 600],

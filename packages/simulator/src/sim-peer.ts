@@ -57,6 +57,8 @@ export interface SimNetwork {
   /** A peer of the list that is reachable now. */
   reach(from: SimPeer, to: readonly PeerId[]): SimPeer | undefined;
   delay(): number;
+  /** The peer is reachable (again): all others hear of it. */
+  join(peer: SimPeer): void;
 }
 
 export interface SimPeerInit {
@@ -84,7 +86,9 @@ export interface SimPeer {
   readonly effects: number;
   readonly publishedCount: number;
   /** Kills after this effect, then starts again after the time. */
-  crashAt: { effect: number; downMs: number } | undefined;
+  crashAt: { effect: number; downMs: number; aloneMs: number } | undefined;
+  /** After a crash nobody hears from it, nor it from anybody, until then. */
+  aloneUntil: number;
   boot(): void;
   kill(): void;
   handle(event: ReplicaEvent): void;
@@ -138,6 +142,7 @@ export function createSimPeer(init: SimPeerInit, components: SimPeerComponents):
       return publishedCount;
     },
     crashAt: undefined,
+    aloneUntil: 0,
     boot,
     kill() {
       incarnation++;
@@ -186,7 +191,9 @@ export function createSimPeer(init: SimPeerInit, components: SimPeerComponents):
       judge.performed(effect.kind);
       effects++;
       if (self.crashAt?.effect === effects) {
-        const { downMs } = self.crashAt;
+        const { downMs, aloneMs } = self.crashAt;
+        self.aloneUntil = world.now + downMs + aloneMs;
+        if (aloneMs > 0) world.after(downMs + aloneMs, () => network.join(self));
         self.kill();
         world.after(downMs, boot);
       }
@@ -251,7 +258,8 @@ export function createSimPeer(init: SimPeerInit, components: SimPeerComponents):
         return;
       }
       case 'apply':
-        engine.apply(effect.block);
+        watchOwn(effect);
+        engine.apply(effect.block, effect.own);
         break;
       case 'undo':
         engine.undo(effect.block);
@@ -265,10 +273,17 @@ export function createSimPeer(init: SimPeerInit, components: SimPeerComponents):
           disk.snapshots.set(effect.block.tensors, { block: effect.block.id, height: effect.block.height });
         break;
       case 'expire':
-        engine.expire();
+        engine.expire(effect.blob);
         break;
     }
     if (random.below(2) === 0) disk.checkpoint = engine.state;
+  }
+
+  /** Work that a block takes must leave the local parameters, or it is counted again with the next delta. */
+  function watchOwn({ block, own }: Extract<Effect, { kind: 'apply' }>): void {
+    const taken = block.contributions.find(({ author }) => author === id)?.cid;
+    if (taken !== own)
+      judge.complain(`G4: ${id} applies ${block.height} with own ${own}, it carries ${taken}`);
   }
 
   /** A vote of a view after the newest stored block's may still be contradicted, so its record must stay. */

@@ -66,6 +66,7 @@ function createNetwork(
   peers: readonly SimPeer[],
 ): SimNetwork {
   const separated = (a: SimPeer, b: SimPeer): boolean =>
+    world.now < Math.max(a.aloneUntil, b.aloneUntil) ||
     scenario.faults.some(
       (fault) =>
         fault.kind === 'partition' &&
@@ -78,6 +79,7 @@ function createNetwork(
     const [low, high] = scenario.latencyMs;
     return low + random.below(high - low + 1);
   };
+  const slowness = (peer: SimPeer): number => scenario.slowMs[peers.indexOf(peer)] ?? 0;
   return {
     delay,
     publish(from, bytes) {
@@ -85,8 +87,8 @@ function createNetwork(
         if (to === from || separated(from, to)) continue;
         const copies = (chance(scenario.loss) ? 0 : 1) + (chance(scenario.duplication) ? 1 : 0);
         for (let copy = 0; copy < copies; copy++)
-          world.after(delay(), () => {
-            if (to.isUp) to.handle({ kind: 'message', from: from.id, bytes });
+          world.after(delay() + slowness(from) + slowness(to), () => {
+            if (to.isUp && world.now >= to.aloneUntil) to.handle({ kind: 'message', from: from.id, bytes });
           });
       }
     },
@@ -96,22 +98,24 @@ function createNetwork(
         .filter((peer) => peer?.isUp && !separated(from, peer));
       return up[0];
     },
+    join(peer) {
+      for (const other of peers) {
+        if (other === peer || !other.isUp || !peer.isUp || separated(other, peer)) continue;
+        peer.handle({ kind: 'connected', peer: other.id });
+        other.handle({ kind: 'connected', peer: peer.id });
+      }
+    },
   };
 }
 
-function planFault(
-  fault: Fault,
-  world: World,
-  peers: readonly SimPeer[],
-  connect: (peer: SimPeer) => void,
-): void {
+function planFault(fault: Fault, world: World, peers: readonly SimPeer[], network: SimNetwork): void {
   if (fault.kind === 'partition') {
-    world.after(fault.untilMs, () => peers.forEach(connect));
+    world.after(fault.untilMs, () => peers.forEach(network.join));
     return;
   }
   const peer = peers[fault.peer] as SimPeer;
   if (fault.kind === 'crash') {
-    peer.crashAt = { effect: fault.effect, downMs: fault.downMs };
+    peer.crashAt = { effect: fault.effect, downMs: fault.downMs, aloneMs: fault.aloneMs ?? 0 };
     return;
   }
   world.after(fault.fromMs, () => peer.kill());
@@ -149,22 +153,15 @@ export function simulate(scenario: Scenario): Outcome {
       ),
     );
   }
-  const connect = (peer: SimPeer): void => {
-    for (const other of peers) {
-      if (other === peer || !other.isUp || !peer.isUp) continue;
-      peer.handle({ kind: 'connected', peer: other.id });
-      other.handle({ kind: 'connected', peer: peer.id });
-    }
-  };
   peers.forEach((peer, index) => {
     const boot = peer.boot;
     peer.boot = () => {
       boot();
-      world.after(5, () => connect(peer));
+      world.after(5, () => network.join(peer));
     };
     world.after(scenario.guests[index - scenario.members]?.atMs ?? index, () => peer.boot());
   });
-  for (const fault of scenario.faults) planFault(fault, world, peers, connect);
+  for (const fault of scenario.faults) planFault(fault, world, peers, network);
   const gone = new Set(
     scenario.faults
       .filter((fault) => fault.kind === 'away' && fault.untilMs === undefined)

@@ -11,11 +11,19 @@ interface Stand {
   readonly tensors: Cid;
 }
 
+/** The own delta that waits for a block. */
+interface Pending {
+  readonly blob: Cid;
+  readonly base: BlockId;
+  readonly baseHeight: number;
+}
+
 /** All that a checkpoint keeps. */
 export interface TinyState {
   readonly settled: Stand;
-  readonly applied: readonly Stand[];
-  readonly pending: { readonly blob: Cid; readonly base: BlockId; readonly baseHeight: number } | undefined;
+  /** Each with the pending delta that it took, to be pending again when the block is undone. */
+  readonly applied: readonly (Stand & { readonly took: Pending | undefined })[];
+  readonly pending: Pending | undefined;
 }
 
 export interface TinyEngine {
@@ -23,10 +31,11 @@ export interface TinyEngine {
   head(): Stand;
   encode(blob: Cid, base: BlockId, baseHeight: number): void;
   execute(execution: Execution): Cid | undefined;
-  apply(block: Block): void;
+  /** `own` is our contribution in the block: what it says leaves the local parameters. */
+  apply(block: Block, own: Cid | undefined): void;
   undo(block: BlockId): void;
   settle(block: BlockId): void;
-  expire(): void;
+  expire(blob: Cid): void;
   install(stand: Stand): void;
 }
 
@@ -51,6 +60,7 @@ export function createTinyEngine(initial: TinyState, complain: (problem: string)
     head,
     encode(blob, base, baseHeight) {
       if (base !== head().block) complain(`encode from ${base}, but the engine stands at ${head().block}`);
+      if (pending) complain(`encode ${blob}, but ${pending.blob} is pending`);
       pending = { blob, base, baseHeight };
     },
     execute(execution) {
@@ -59,20 +69,22 @@ export function createTinyEngine(initial: TinyState, complain: (problem: string)
         complain(`execute on ${execution.parent} of height ${execution.height - 1}, which is not applied`);
       return parent && resultOf(parent.tensors, execution);
     },
-    apply(block) {
+    apply(block, own) {
       if (head().block !== block.parent)
         complain(
           `apply ${block.height} on ${block.parent}, but the engine stands at ${head().block} (${head().height})`,
         );
       const tensors = resultOf(head().tensors, block.execution);
       if (tensors !== block.tensors) complain(`apply ${block.height}: θ is not what the header says`);
-      if (block.contributions.some(({ blob }) => blob === pending?.blob)) pending = undefined;
-      applied.push({ block: block.id, height: block.height, tensors });
+      const blob = block.contributions.find(({ cid }) => cid === own)?.blob;
+      const took = blob !== undefined && blob === pending?.blob ? pending : undefined;
+      if (took) pending = undefined;
+      applied.push({ block: block.id, height: block.height, tensors, took });
     },
     undo(block) {
-      if (applied.at(-1)?.block !== block)
-        complain(`undo ${block}, but the engine stands at ${head().block}`);
-      applied.pop();
+      const last = applied.pop();
+      if (last?.block !== block) complain(`undo ${block}, but the engine stands at ${last?.block}`);
+      if (last?.took) pending = last.took;
     },
     settle(block) {
       const index = applied.findIndex((stand) => stand.block === block);
@@ -80,12 +92,13 @@ export function createTinyEngine(initial: TinyState, complain: (problem: string)
       settled = applied[index] ?? settled;
       applied = applied.slice(index + 1);
     },
-    expire() {
-      pending = undefined;
+    expire(blob) {
+      if (pending?.blob === blob) pending = undefined;
     },
     install(stand) {
       settled = stand;
       applied = [];
+      pending = undefined;
     },
   };
 }

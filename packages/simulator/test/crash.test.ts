@@ -27,6 +27,17 @@ test('simulate survives crashes in a slow and lossy network (G8)', () => {
   assert.ok(crashEverywhere(scenario, 1, 4) > 40);
 });
 
+test('simulate survives a crash after every effect of a peer that then wakes up alone (G8)', () => {
+  const scenario = { ...calm, seed: 'alone after crash', members: 3, rounds: 2 };
+  const { effects } = expectSound(scenario).peers[1] ?? { effects: 0 };
+  for (let effect = 1; effect <= effects; effect++)
+    expectSound({
+      ...scenario,
+      faults: [{ kind: 'crash', peer: 1, effect, downMs: 300, aloneMs: 16_000 }],
+    });
+  assert.ok(effects > 50);
+});
+
 test('simulate survives crashes of a guest while it is admitted (G8)', () => {
   const scenario = { ...calm, seed: 'guest crash', rounds: 5, guests: [{ atMs: 500 }] };
   assert.ok(crashEverywhere(scenario, 4, 4) > 30);

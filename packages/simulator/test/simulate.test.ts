@@ -22,6 +22,13 @@ test('simulate gives equal outcomes for equal scenarios', () => {
   assert.deepEqual(simulate(scenario), simulate(scenario));
 });
 
+test('simulate gives a slow member its turn again after it was away (G3)', () => {
+  const scenario = { ...calm, seed: 'slow', rounds: 40, slowMs: { 3: 120 } };
+  const faults = [{ kind: 'partition' as const, side: [3], fromMs: 4_000, untilMs: 9_000 }];
+  const { skippedViews } = expectSound({ ...scenario, faults });
+  assert.ok(skippedViews <= 3, `${skippedViews} views were skipped`);
+});
+
 test('simulate closes a calm round within a second of virtual time and one message per statement kind', () => {
   const { elapsedMs, peers, skippedViews } = expectSound({ ...calm, seed: 'speed', rounds: 10 });
   assert.ok(elapsedMs < 10 * 1_000, `${elapsedMs} ms for ten rounds`);

@@ -39,6 +39,7 @@ export interface BlobIndex {
 const columns = 'blobs.id AS id, blobs.cid AS cid, size, manifest, stored_ms, snapshot_height';
 const ownerOnly = 0o700;
 
+/** The index of the blobs and snapshots below `directory`, in the database's tables. Methods throw `StoreError`. */
 export function createBlobIndex(database: Database, directory: string): BlobIndex {
   const blobsFolder = join(directory, 'blobs');
   const snapshotsFolder = join(directory, 'snapshots');
@@ -118,17 +119,22 @@ export function createBlobIndex(database: Database, directory: string): BlobInde
         )
         .map(fileOf),
     reconcile() {
-      const missing = new Map(
-        database.rows(`SELECT ${columns} FROM blobs`).map((row) => [fileOf(row).path, row.id as number]),
-      );
-      for (const path of [...filesBelow(blobsFolder), ...filesBelow(snapshotsFolder)])
-        if (!missing.delete(path) && isOurs(path)) rmSync(path, { force: true });
+      const indexed = database.rows(`SELECT ${columns} FROM blobs`).map(fileOf);
+      const missing = removeUnindexed(indexed, [blobsFolder, snapshotsFolder]);
       database.atomically(() => {
-        for (const id of missing.values()) database.run('DELETE FROM blobs WHERE id = ?', id);
+        for (const { id } of missing) database.run('DELETE FROM blobs WHERE id = ?', id);
       });
       blobBytes = sumOfBlobs();
     },
   };
+}
+
+/** Removes our files that the index does not know; returns those that it knows and that are not there. */
+function removeUnindexed(indexed: readonly IndexedFile[], folders: readonly string[]): IndexedFile[] {
+  const missing = new Map(indexed.map((file) => [file.path, file]));
+  for (const path of folders.flatMap(filesBelow))
+    if (!missing.delete(path) && isOurs(path)) rmSync(path, { force: true });
+  return [...missing.values()];
 }
 
 /** A stranger's file in our folder is left alone. */

@@ -35,6 +35,7 @@ export type Blobs = Pick<
   | 'blobPath'
 >;
 
+/** Where the files lie and how many stay. */
 export interface BlobsInit {
   readonly directory: string;
   readonly readOnly: boolean;
@@ -44,6 +45,7 @@ export interface BlobsInit {
   now(): number;
 }
 
+/** Opens the files below the store's folder; unless read-only, what a crash left is removed first. */
 export function createBlobs(init: BlobsInit, database: Database): Blobs {
   const index = createBlobIndex(database, init.directory);
   if (!init.readOnly) index.reconcile();

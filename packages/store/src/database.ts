@@ -3,6 +3,7 @@ import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSy
 import { busyTimeoutMs, checkedBytesMax, checkpointPages, walBytesKept } from './defaults.ts';
 import { StoreError, storeErrorOf } from './errors.ts';
 
+/** One row, by the names of its columns. */
 export type Row = Record<string, SQLOutputValue>;
 
 /** `ledger.sqlite` with its errors translated. Statements are prepared once each; their texts are constants. */

@@ -7,6 +7,7 @@ import { copyFile, type FileHandle, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { storeErrorOf } from './errors.ts';
 
+/** How the names of files end that are not in place yet. */
 export const temporarySuffix = '.tmp';
 
 const canFlushFolders = process.platform !== 'win32';

@@ -1,5 +1,6 @@
 import { FactError } from '@murmuration/base';
 
+/** What can be wrong with a folder, its files, or a change of them. */
 export type StoreErrorCode =
   /** Another process uses the folder; `pid` names it. */
   | 'locked'

@@ -23,6 +23,7 @@ export interface Identity {
   sign(bytes: Uint8Array): Uint8Array;
 }
 
+/** Which folder, of which run, and how much of it is kept. */
 export interface StoreInit {
   readonly directory: string;
   /** Binds a new folder to this run, refuses one that belongs to another; unset: whatever run the folder has. */
@@ -35,22 +36,26 @@ export interface StoreInit {
   readonly readOnly?: boolean;
 }
 
+/** Bytes under a key that must survive a crash: a vote, a proposal, a contribution. */
 export interface StoredRecord {
   readonly key: string;
   readonly height: number;
   readonly bytes: Uint8Array;
 }
 
+/** One certified block of the ledger. */
 export interface StoredEntry {
   readonly height: number;
   readonly bytes: Uint8Array;
 }
 
+/** Bytes to serve, read piecewise. */
 export interface StoredBlob {
   readonly size: number;
   read(offset: number, length: number): Promise<Uint8Array>;
 }
 
+/** The opened folder of one peer. */
 export interface Store {
   readonly directory: string;
   readonly identity: Identity;

@@ -38,6 +38,7 @@ export function factOf(database: Database, name: 'run' | 'peer' | 'nextHeight'):
     | undefined;
 }
 
+/** Replaces a fact about the folder. */
 export function putFact(
   database: Database,
   name: 'run' | 'peer' | 'nextHeight',
@@ -46,6 +47,7 @@ export function putFact(
   database.run('INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)', name, value);
 }
 
+/** Records, entries, settings and metrics in the database of the folder `directory`. Methods throw `StoreError`. */
 export function createLedger(database: Database, directory: string): Ledger {
   const heightOf = (row: Row | undefined): number | undefined =>
     (row?.height ?? undefined) as number | undefined;
@@ -91,20 +93,8 @@ export function createLedger(database: Database, directory: string): Ledger {
     },
 
     putEntry: (entry) => database.atomically(() => putEntry(database, entry, lastHeight())),
-    entries(fromHeight, countMax, bytesMax = Number.POSITIVE_INFINITY) {
-      const found: StoredEntry[] = [];
-      let bytesLeft = bytesMax;
-      const sql = 'SELECT height, bytes FROM entries WHERE height >= ? ORDER BY height LIMIT ?';
-      database.each(sql, [fromHeight, rowsAtMost(countMax)], (row) => {
-        const bytes = row.bytes as Uint8Array;
-        const height = row.height as number;
-        bytesLeft -= bytes.length;
-        if (bytesLeft < 0 || height !== fromHeight + found.length) return false;
-        found.push({ height, bytes });
-        return true;
-      });
-      return found;
-    },
+    entries: (fromHeight, countMax, bytesMax = Number.POSITIVE_INFINITY) =>
+      readEntries(database, fromHeight, countMax, bytesMax),
     firstHeight,
     lastHeight,
     resetLedger: (nextHeight) =>
@@ -136,6 +126,26 @@ export function createLedger(database: Database, directory: string): Ledger {
 
     atomically: (work) => database.atomically(work),
   };
+}
+
+function readEntries(
+  database: Database,
+  fromHeight: number,
+  countMax: number,
+  bytesMax: number,
+): StoredEntry[] {
+  const found: StoredEntry[] = [];
+  let bytesLeft = bytesMax;
+  const sql = 'SELECT height, bytes FROM entries WHERE height >= ? ORDER BY height LIMIT ?';
+  database.each(sql, [fromHeight, rowsAtMost(countMax)], (row) => {
+    const bytes = row.bytes as Uint8Array;
+    const height = row.height as number;
+    bytesLeft -= bytes.length;
+    if (bytesLeft < 0 || height !== fromHeight + found.length) return false;
+    found.push({ height, bytes });
+    return true;
+  });
+  return found;
 }
 
 function putEntry(database: Database, { height, bytes }: StoredEntry, last: number | undefined): void {

@@ -1,5 +1,4 @@
-import { float, int, textOf } from '@murmuration/onnx';
-import { elementTypeCodes } from '../defaults.ts';
+import { float, textOf } from '@murmuration/onnx';
 import type { GradientRule, GradientRules, RuleContext } from './rule.ts';
 
 /** y = f(x): the gradient is dy · f′, and `slope` gives f′ from x and y. */
@@ -18,12 +17,9 @@ const binary =
 const passOn = ({ gradient }: RuleContext): string => gradient;
 const negated = ({ op, gradient }: RuleContext): string => op('Neg', [gradient]);
 
-const number = (context: RuleContext, value: number): string =>
-  context.backward.number(value, context.input(0));
-
 /** dy where the condition holds, else 0. */
 const where = (context: RuleContext, condition: string): string =>
-  context.op('Where', [condition, context.gradient, number(context, 0)]);
+  context.op('Where', [condition, context.gradient, context.number(0)]);
 
 const square = ({ op }: RuleContext, x: string): string => op('Mul', [x, x]);
 
@@ -34,9 +30,9 @@ const affineInUnit = ({ op }: RuleContext, x: string, alpha: number, beta: numbe
 /** GELU′ = Φ(x) + x·φ(x); with u = x/√2: Φ = (1 + erf u)/2, x·φ = u·exp(−u² − ln √π). */
 function geluSlope(context: RuleContext, x: string): string {
   const { op } = context;
-  const u = op('Mul', [x, number(context, Math.SQRT1_2)]);
+  const u = op('Mul', [x, context.number(Math.SQRT1_2)]);
   const distribution = affineInUnit(context, op('Erf', [u]), 0.5, 0.5);
-  const exponent = op('Sub', [number(context, -Math.log(Math.PI) / 2), square(context, u)]);
+  const exponent = op('Sub', [context.number(-Math.log(Math.PI) / 2), square(context, u)]);
   return op('Add', [distribution, op('Mul', [u, op('Exp', [exponent])])]);
 }
 
@@ -45,13 +41,13 @@ function tanhGeluSlope(context: RuleContext, x: string): string {
   const { op } = context;
   const scale = 2 * Math.sqrt(2 / Math.PI);
   const squared = square(context, x);
-  const cubic = op('Add', [op('Mul', [squared, number(context, 0.044715 * scale)]), number(context, scale)]);
+  const cubic = op('Add', [op('Mul', [squared, context.number(0.044715 * scale)]), context.number(scale)]);
   const sigmoid = op('Sigmoid', [op('Mul', [x, cubic])]);
   const inner = op('Add', [
-    op('Mul', [squared, number(context, 3 * 0.044715 * scale)]),
-    number(context, scale),
+    op('Mul', [squared, context.number(3 * 0.044715 * scale)]),
+    context.number(scale),
   ]);
-  const bell = op('Mul', [sigmoid, op('Sub', [number(context, 1), sigmoid])]);
+  const bell = op('Mul', [sigmoid, op('Sub', [context.number(1), sigmoid])]);
   return op('Add', [sigmoid, op('Mul', [op('Mul', [x, inner]), bell])]);
 }
 
@@ -64,12 +60,12 @@ const power: GradientRule = (context) => {
   const { op } = context;
   const [x, exponent, y] = [context.input(0), context.input(1), context.output(0)];
   const byBase = (): string => {
-    const less = op('Sub', [exponent, number(context, 1)]);
+    const less = op('Sub', [exponent, context.number(1)]);
     return op('Mul', [context.gradient, op('Mul', [exponent, op('Pow', [x, less])])]);
   };
   const byExponent = (): string => {
-    const positive = op('Greater', [x, number(context, 0)]);
-    const logarithm = op('Log', [op('Where', [positive, x, number(context, 1)])]);
+    const positive = op('Greater', [x, context.number(0)]);
+    const logarithm = op('Log', [op('Where', [positive, x, context.number(1)])]);
     return op('Mul', [context.gradient, op('Mul', [y, logarithm])]);
   };
   return [
@@ -92,9 +88,8 @@ const selection: GradientRule = (context) => {
 /** Max and Min of any number of inputs: equal winners share the gradient equally. */
 const extremum: GradientRule = (context) => {
   const { op, node } = context;
-  const type = elementTypeCodes[context.backward.typeOf(context.input(0))] ?? 1;
   const wins = node.inputs.map((input) =>
-    op('Cast', [op('Equal', [input, context.output(0)])], { to: int(type) }),
+    context.backward.castLike(op('Equal', [input, context.output(0)]), context.output(0)),
   );
   const winners = wins.reduce((sum, win) => op('Add', [sum, win]));
   const share = op('Div', [context.gradient, winners]);
@@ -114,10 +109,7 @@ const clip: GradientRule = (context) => {
   return [where(context, op('Equal', [x, y]))];
 };
 
-const cast: GradientRule = (context) => {
-  const to = elementTypeCodes[context.backward.typeOf(context.input(0))] ?? 1;
-  return [context.op('Cast', [context.gradient], { to: int(to) })];
-};
+const cast: GradientRule = ({ backward, gradient, input }) => [backward.castLike(gradient, input(0))];
 
 /** Operators that work on each element by itself. */
 export const elementwiseRules: GradientRules = {
@@ -144,7 +136,7 @@ export const elementwiseRules: GradientRules = {
   Cast: cast,
   Abs: unary(({ op }, x) => op('Sign', [x])),
   Sqrt: (context) => [
-    context.op('Div', [context.gradient, context.op('Mul', [context.output(0), number(context, 2)])]),
+    context.op('Div', [context.gradient, context.op('Mul', [context.output(0), context.number(2)])]),
   ],
   Reciprocal: unary((context, _, y) => context.op('Neg', [square(context, y)])),
   Exp: unary((_, __, y) => y),
@@ -153,12 +145,12 @@ export const elementwiseRules: GradientRules = {
   Cos: unary(({ op }, x) => op('Neg', [op('Sin', [x])])),
   Erf: unary((context, x) => {
     const exponential = context.op('Exp', [context.op('Neg', [square(context, x)])]);
-    return context.op('Mul', [exponential, number(context, 2 / Math.sqrt(Math.PI))]);
+    return context.op('Mul', [exponential, context.number(2 / Math.sqrt(Math.PI))]);
   }),
-  Tanh: unary((context, _, y) => context.op('Sub', [number(context, 1), square(context, y)])),
-  Sigmoid: unary((context, _, y) => context.op('Mul', [y, context.op('Sub', [number(context, 1), y])])),
+  Tanh: unary((context, _, y) => context.op('Sub', [context.number(1), square(context, y)])),
+  Sigmoid: unary((context, _, y) => context.op('Mul', [y, context.op('Sub', [context.number(1), y])])),
   Softplus: unary(({ op }, x) => op('Sigmoid', [x])),
-  Relu: (context) => [where(context, context.op('Greater', [context.input(0), number(context, 0)]))],
+  Relu: (context) => [where(context, context.op('Greater', [context.input(0), context.number(0)]))],
   Clip: clip,
   Gelu: gelu,
 };

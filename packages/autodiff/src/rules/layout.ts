@@ -1,7 +1,6 @@
 import { int, intOf, ints, intsOf, text } from '@murmuration/onnx';
-import type { GradientRule, GradientRules, RuleContext } from './rule.ts';
+import { fromFront, type GradientRule, type GradientRules, type RuleContext } from './rule.ts';
 
-const fromFront = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);
 const rankOf = (context: RuleContext, index = 0): number =>
   context.backward.shapeOf(context.input(index)).length;
 

@@ -1,9 +1,7 @@
 import { type Dimension, int, intOf, text } from '@murmuration/onnx';
 import { undoBroadcast } from '../broadcast.ts';
 import { AutodiffError } from '../errors.ts';
-import type { GradientRule, GradientRules, RuleContext } from './rule.ts';
-
-const fromFront = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);
+import { fromFront, type GradientRule, type GradientRules, type RuleContext } from './rule.ts';
 
 /**
  * With x̂ = (x − mean)/deviation and g = dy·gain: dx = (g − mean(g) − x̂·mean(g·x̂))/deviation. Mean and inverse

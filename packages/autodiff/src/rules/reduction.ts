@@ -1,7 +1,6 @@
 import { int, intOf, intsOf } from '@murmuration/onnx';
-import { elementTypeCodes } from '../defaults.ts';
 import { AutodiffError } from '../errors.ts';
-import type { GradientRule, GradientRules, RuleContext } from './rule.ts';
+import { fromFront, type GradientRule, type GradientRules, type RuleContext } from './rule.ts';
 
 /** The reduced axes, counted from the front; none for an operator that left its input as it was. */
 function reducedAxes({ node, backward, input }: RuleContext): readonly number[] {
@@ -13,7 +12,7 @@ function reducedAxes({ node, backward, input }: RuleContext): readonly number[] 
       code: 'unsupported',
       node: node.name,
     });
-  if (given.length > 0) return given.map((axis) => (axis < 0 ? axis + rank : axis));
+  if (given.length > 0) return given.map((axis) => fromFront(axis, rank));
   return intOf(node, 'noop_with_empty_axes', 0) === 1 ? [] : Array.from({ length: rank }, (_, axis) => axis);
 }
 
@@ -29,6 +28,14 @@ function keepAxes(context: RuleContext, value: string): string {
 const spread = (context: RuleContext, value: string): string =>
   context.op('Expand', [value, context.backward.shapeValue(context.input(0))]);
 
+/** The sum of a value of the input's shape along the reduced axes, which stay as dimensions of 1. */
+function sumKept(context: RuleContext, value: string): string {
+  const axes = reducedAxes(context);
+  return axes.length === 0
+    ? value
+    : context.op('ReduceSum', [value, context.backward.graph.int64s(axes)], { keepdims: int(1) });
+}
+
 /** y = Σ f(x): the gradient is dy · f′, repeated along the reduced axes. */
 const summing =
   (slope: (context: RuleContext) => string): GradientRule =>
@@ -42,28 +49,50 @@ const mean: GradientRule = (context) => {
 /** Equal extremes share the gradient equally. */
 const extremum: GradientRule = (context) => {
   const { op, backward } = context;
-  const to = elementTypeCodes[backward.typeOf(context.input(0))] ?? 1;
-  const wins = op('Cast', [op('Equal', [context.input(0), keepAxes(context, context.output(0))])], {
-    to: int(to),
-  });
-  const axes = reducedAxes(context);
-  const winners =
-    axes.length === 0 ? wins : op('ReduceSum', [wins, backward.graph.int64s(axes)], { keepdims: int(1) });
+  const equal = op('Equal', [context.input(0), keepAxes(context, context.output(0))]);
+  const wins = backward.castLike(equal, context.input(0));
+  const winners = sumKept(context, wins);
   return [op('Mul', [wins, op('Div', [keepAxes(context, context.gradient), winners])])];
 };
 
-const number = (context: RuleContext, value: number): string =>
-  context.backward.number(value, context.input(0));
+/**
+ * ∂y/∂x is the product of the others, also where one is zero: the product of all nonzero ones, divided by x unless
+ * that is the zero, and nothing where a zero is among the others.
+ */
+const product: GradientRule = (context) => {
+  const { op, backward, node } = context;
+  const x = context.input(0);
+  const isZero = op('Equal', [x, context.number(0)]);
+  const nonzero = op('Where', [isZero, context.number(1), x]);
+  const ofNonzero = op('ReduceProd', [nonzero, ...node.inputs.slice(1)], node.attributes);
+  const each = op('Div', [
+    op('Mul', [keepAxes(context, context.gradient), keepAxes(context, ofNonzero)]),
+    nonzero,
+  ]);
+  const zero = backward.castLike(isZero, x);
+  const othersAreNonzero = op('Equal', [op('Sub', [sumKept(context, zero), zero]), context.number(0)]);
+  return [op('Where', [othersAreNonzero, each, context.number(0)])];
+};
 
-/** Sums, means and extremes along axes. */
+/** Sums, means, products and extremes along axes. */
 export const reductionRules: GradientRules = {
   ReduceSum: (context) => [spread(context, keepAxes(context, context.gradient))],
   ReduceMean: mean,
   ReduceMax: extremum,
   ReduceMin: extremum,
-  ReduceSumSquare: summing((context) => context.op('Mul', [context.input(0), number(context, 2)])),
+  ReduceSumSquare: summing((context) => context.op('Mul', [context.input(0), context.number(2)])),
   ReduceL1: summing((context) => context.op('Sign', [context.input(0)])),
   ReduceL2: summing((context) => context.op('Div', [context.input(0), keepAxes(context, context.output(0))])),
+  ReduceProd: product,
+  ReduceLogSum: (context) => [
+    spread(
+      context,
+      context.op('Div', [
+        keepAxes(context, context.gradient),
+        context.op('Exp', [keepAxes(context, context.output(0))]),
+      ]),
+    ),
+  ],
   ReduceLogSumExp: summing((context) =>
     context.op('Exp', [context.op('Sub', [context.input(0), keepAxes(context, context.output(0))])]),
   ),

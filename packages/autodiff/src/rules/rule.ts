@@ -11,6 +11,8 @@ export interface RuleContext {
   readonly backward: Backward;
   /** Adds a node to the backward graph. */
   readonly op: Backward['op'];
+  /** A constant without dimensions, of the type of the node's first input. */
+  number(value: number): string;
   /** The name of the node's input at an index; the empty name if it is left out. */
   input(index: number): string;
   output(index: number): string;
@@ -20,7 +22,11 @@ export interface RuleContext {
   undo(gradient: string, index: number): string;
 }
 
+/** An axis that may count from the back, counted from the front. */
+export const fromFront = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);
+
 /** Gives the gradient by each input, in order; absent where none is wanted or none exists. */
 export type GradientRule = (context: RuleContext) => readonly (string | undefined)[];
 
+/** Rules by the names of their operators. */
 export type GradientRules = Readonly<Record<string, GradientRule>>;

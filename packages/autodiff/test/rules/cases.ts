@@ -27,6 +27,11 @@ const unary: readonly RuleCase[] = [
     inputs: [drawn('distinct', 3, 4), { constant: tensor([], [-0.6]) }, { constant: tensor([], [0.9]) }],
   },
   {
+    operator: 'Clip',
+    inputs: [drawn('distinct', 3, 4), 'absent', { constant: tensor([], [0.3]) }],
+    note: 'no minimum',
+  },
+  {
     operator: 'Trilu',
     inputs: [x(2, 4, 4), { constant: tensor([], [1], 'int64') }],
     attributes: { upper: int(0) },
@@ -182,6 +187,12 @@ const layout: readonly RuleCase[] = [
     note: 'steps',
     onlyStatic: true,
   },
+  {
+    operator: 'Slice',
+    inputs: [x(5, 6), integers([4, 0]), integers([0, 6]), 'absent', integers([-2, 3])],
+    note: 'steps along the first axes',
+    onlyStatic: true,
+  },
   { operator: 'Gather', inputs: [x(5, 3), integers([4, 0, 4, 2], [2, 2])] },
   { operator: 'Gather', inputs: [x(5, 3), { constant: tensor([], [2], 'int64') }] },
   { operator: 'Gather', inputs: [x(2, 5, 3), integers([1, 1, -1])], attributes: { axis: int(1) } },
@@ -199,6 +210,7 @@ const layout: readonly RuleCase[] = [
 ];
 
 const sums = ['ReduceSum', 'ReduceMean', 'ReduceSumSquare', 'ReduceLogSumExp', 'ReduceL2'];
+const ofPositive = ['ReduceProd', 'ReduceLogSum'];
 const picky = ['ReduceMax', 'ReduceMin'];
 
 const reductions: readonly RuleCase[] = [
@@ -206,6 +218,11 @@ const reductions: readonly RuleCase[] = [
     { operator, inputs: [x(3, 4)] },
     { operator, inputs: [x(2, 3, 4), integers([1])] },
     { operator, inputs: [x(2, 3, 4), integers([0, -1])], attributes: { keepdims: int(0) } },
+  ]),
+  ...ofPositive.flatMap((operator): readonly RuleCase[] => [
+    { operator, inputs: [drawn('positive', 2, 3)] },
+    { operator, inputs: [drawn('positive', 2, 3, 4), integers([0, -1])], attributes: { keepdims: int(0) } },
+    { operator, inputs: [drawn('positive', 2, 3, 2), integers([1])] },
   ]),
   ...picky.flatMap((operator): readonly RuleCase[] => [
     { operator, inputs: [drawn('distinct', 3, 3), integers([1])] },

@@ -26,6 +26,16 @@ test('gradientRules has a case for every operator', () => {
   );
 });
 
+test('gradientRules has every reduction of ONNX', () => {
+  const kinds = ['Sum', 'Mean', 'Max', 'Min', 'Prod', 'L1', 'L2', 'SumSquare', 'LogSum', 'LogSumExp'];
+  assert.deepEqual(
+    Object.keys(gradientRules)
+      .filter((operator) => operator.startsWith('Reduce'))
+      .sort(),
+    kinds.map((kind) => `Reduce${kind}`).sort(),
+  );
+});
+
 test('withoutGradient and gradientRules share no operator', () => {
   assert.deepEqual(
     Object.keys(gradientRules).filter((operator) => withoutGradient.has(operator)),

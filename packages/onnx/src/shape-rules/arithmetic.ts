@@ -68,31 +68,10 @@ const crossEntropy: ShapeRule = ({ node, inputs }) => {
 };
 
 const unary = [
-  ...['Neg', 'Abs', 'Sqrt', 'Exp', 'Log', 'Erf', 'Tanh', 'Sigmoid', 'Relu', 'Gelu', 'FastGelu', 'QuickGelu'],
-  ...[
-    'HardSigmoid',
-    'Reciprocal',
-    'Identity',
-    'Softmax',
-    'LogSoftmax',
-    'Trilu',
-    'Sin',
-    'Cos',
-    'Floor',
-    'Ceil',
-  ],
-  ...[
-    'Round',
-    'Sign',
-    'Not',
-    'Clip',
-    'Dropout',
-    'CumSum',
-    'ScatterND',
-    'ScatterElements',
-    'BiasGelu',
-    'Softplus',
-  ],
+  ...['Neg', 'Abs', 'Sqrt', 'Exp', 'Log', 'Erf', 'Tanh', 'Sigmoid', 'Relu', 'Gelu', 'FastGelu'],
+  ...['QuickGelu', 'HardSigmoid', 'Reciprocal', 'Identity', 'Softmax', 'LogSoftmax', 'Trilu', 'Sin'],
+  ...['Cos', 'Floor', 'Ceil', 'Round', 'Sign', 'Not', 'Clip', 'Dropout', 'CumSum', 'ScatterND'],
+  ...['ScatterElements', 'BiasGelu', 'Softplus'],
 ];
 const binary = ['Add', 'Sub', 'Mul', 'Div', 'Pow', 'Max', 'Min', 'Sum', 'Mean', 'Mod', 'And', 'Or', 'Xor'];
 const compare = ['Equal', 'Greater', 'GreaterOrEqual', 'Less', 'LessOrEqual'];
