@@ -49,8 +49,15 @@ First steps:
   return program;
 }
 
+/** Whoever reads our output (`murmur log | head`) has seen enough. */
+function endWithReader(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(exitCodes.success);
+}
+
 /** Runs the command line; resolves with the exit code. */
 export async function main(argv: readonly string[]): Promise<number> {
+  process.stdout.on('error', endWithReader);
   try {
     await createProgram().parseAsync(argv, { from: 'user' });
     return Number(process.exitCode ?? exitCodes.success);

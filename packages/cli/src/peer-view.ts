@@ -44,7 +44,7 @@ function textOf(event: PeerEvent): string | undefined {
     case 'disconnected':
       return `lost ${event.peer}`;
     case 'certified':
-      return `round ${event.round} is certified with the work of ${event.authors.length}${event.own ? ', ours among it' : ''}`;
+      return `round ${event.round} is certified with the work of ${event.authors.length} ${event.authors.length === 1 ? 'peer' : 'peers'}${event.own ? ', ours among it' : ''}`;
     case 'skipped':
       return `view ${event.view} was skipped: its proposer did not answer in time`;
     case 'admitted':

@@ -88,6 +88,13 @@ describe('murmur', () => {
       assert.match(stdout + stderr, new RegExp(`\\n  ${command} `));
   });
 
+  test('ends quietly when its reader does', async () => {
+    const { code, stderr } = await exitOf(
+      spawn('sh', ['-c', `"${process.execPath}" "${murmur}" --help | true`]),
+    );
+    assert.deepEqual([code, stderr], [0, '']);
+  });
+
   test('tells usage errors by exit code 2 and says what was expected', async () => {
     const unknown = await run('dance');
     assert.equal(unknown.code, 2);

@@ -1,8 +1,6 @@
 import type { Command } from 'commander';
 import { languages, training } from '../demo/defaults.ts';
-import { Demo } from '../demo/demo.ts';
 import { createDemoView } from '../demo/demo-view.ts';
-import { measure } from '../demo/measure.ts';
 import { describeResult, resultOf } from '../demo/result.ts';
 import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
@@ -53,6 +51,10 @@ async function runDemo(options: DemoCommandOptions): Promise<void> {
     return stopped.promise;
   });
   try {
+    const [{ Demo }, { measure }] = await Promise.all([
+      import('../demo/demo.ts'),
+      import('../demo/measure.ts'),
+    ]);
     const run = await new Demo({ directory, steps, signal: abort.signal }, view).run();
     const all = [...languages.founders, languages.late];
     const measured = await measure(run, {

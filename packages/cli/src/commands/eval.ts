@@ -1,4 +1,3 @@
-import { openOffline } from '@murmuration/peer';
 import type { Command } from 'commander';
 import { collect, wholeNumber, withJson, withStore } from './options.ts';
 
@@ -23,6 +22,7 @@ Example:
   murmur eval --store my-run --data texts/fr --data texts/hi`,
     )
     .action(async (options: EvalOptions) => {
+      const { openOffline } = await import('@murmuration/peer');
       const offline = await openOffline({ directory: options.store, threads: options.threads });
       try {
         for (const path of options.data) {

@@ -1,4 +1,3 @@
-import { openOffline } from '@murmuration/peer';
 import type { Command } from 'commander';
 import { withJson, withStore } from './options.ts';
 
@@ -16,6 +15,7 @@ Example:
 Stop the peer first: its folder belongs to one process at a time.`,
     )
     .action(async (file: string, options: { store: string; json: boolean }) => {
+      const { openOffline } = await import('@murmuration/peer');
       const offline = await openOffline({ directory: options.store });
       try {
         await offline.engine.exportOnnx(file);

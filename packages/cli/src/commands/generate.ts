@@ -1,5 +1,3 @@
-import { generateFromFile } from '@murmuration/engine';
-import { openOffline } from '@murmuration/peer';
 import type { Command } from 'commander';
 import { decimalNumber, wholeNumber, withJson, withStore } from './options.ts';
 
@@ -35,7 +33,11 @@ async function generate({
   temperature,
   seed,
 }: GenerateOptions): Promise<string> {
-  if (model) return generateFromFile(model, prompt, { bytes, temperature, seed });
+  if (model) {
+    const { generateFromFile } = await import('@murmuration/engine');
+    return generateFromFile(model, prompt, { bytes, temperature, seed });
+  }
+  const { openOffline } = await import('@murmuration/peer');
   const offline = await openOffline({ directory: store });
   try {
     return await offline.engine.generate(prompt, { bytes, temperature, seed });

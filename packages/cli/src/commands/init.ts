@@ -1,5 +1,4 @@
 import { publicKeyOf } from '@murmuration/base';
-import { createRun, freshNonce } from '@murmuration/peer';
 import { openStore } from '@murmuration/store';
 import type { Command } from 'commander';
 import { CliError } from '../errors.ts';
@@ -93,6 +92,7 @@ async function initRun(options: InitOptions): Promise<void> {
       code: 'bad-option',
     });
   for (const founder of options.founder ?? []) publicKeyOf(founder);
+  const { createRun, freshNonce } = await import('@murmuration/peer');
   const store = openStore({ directory: options.store });
   try {
     if (store.runId)

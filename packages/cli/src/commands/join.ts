@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
 import { parseRunLink } from '../run-link.ts';
-import { runPeer } from '../run-peer.ts';
 import { type PeerOptions, withPeerOptions } from './options.ts';
 
 export function addJoin(program: Command): void {
@@ -19,6 +18,7 @@ Ctrl-C stops cleanly; \`murmur start\` goes on from where the peer was.`,
     )
     .action(async (link: string, options: PeerOptions) => {
       const { runId, peers, invitation } = parseRunLink(link);
+      const { runPeer } = await import('../run-peer.ts');
       await runPeer({ options, runId, bootstrap: peers, ...(invitation ? { invitation } : {}) });
     });
 }

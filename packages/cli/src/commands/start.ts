@@ -1,5 +1,4 @@
 import type { Command } from 'commander';
-import { runPeer } from '../run-peer.ts';
 import { type PeerOptions, withPeerOptions } from './options.ts';
 
 export function addStart(program: Command): void {
@@ -15,5 +14,8 @@ Example:
 
 Data paths and addresses that you gave the last time are remembered.`,
     )
-    .action((options: PeerOptions) => runPeer({ options }));
+    .action(async (options: PeerOptions) => {
+      const { runPeer } = await import('../run-peer.ts');
+      await runPeer({ options });
+    });
 }

@@ -1,4 +1,3 @@
-import { lastStatus } from '@murmuration/peer';
 import { openStore, processUsing } from '@murmuration/store';
 import type { Command } from 'commander';
 import { CliError } from '../errors.ts';
@@ -8,7 +7,8 @@ import { withJson, withStore } from './options.ts';
 export function addStatus(program: Command): void {
   withJson(withStore(program.command('status')))
     .description('where the run of a folder is; works while its peer runs')
-    .action(({ store: directory, json }: { store: string; json: boolean }) => {
+    .action(async ({ store: directory, json }: { store: string; json: boolean }) => {
+      const { lastStatus } = await import('@murmuration/peer');
       const pid = processUsing(directory);
       const store = openStore({ directory, readOnly: true });
       try {
