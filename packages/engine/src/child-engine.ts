@@ -259,9 +259,17 @@ class ChildEngine implements ServedCalls {
 
   install(state: Parameters<Engine['install']>[0]): void {
     const { head } = this.#required();
-    const { path, block, height, tensors } = state;
+    const { path, block, height, tensors, own } = state;
+    const { executor, init } = this.#parts;
     const values = readVector(path, head.parameters.length, tensors);
-    installParameters(head, values, { block, height });
+    const pending = head.pending?.delta;
+    const taken = pending && pending.blob === own?.blob ? { ...pending, clip: own.clip } : undefined;
+    const inclusion = taken && {
+      blob: taken.blob,
+      clip: taken.clip,
+      decoded: executor.decode(taken.blob, taken.bytes, init.self, taken.base),
+    };
+    installParameters(head, values, { block, height }, inclusion, init.run.delta.feedback);
     this.#save();
   }
 

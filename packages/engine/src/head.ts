@@ -188,11 +188,18 @@ export function parametersAfter(head: Head, block: Cid, target: Float32Array): v
 
 /**
  * Puts θ to what another peer's snapshot holds; θ_local keeps its difference to θ. Nothing before can be undone. A
- * pending delta is dropped: whether the blocks in between took it is unknown here; if it enters a later block,
- * clip·Δ̂ leaves θ_local then.
+ * pending delta that the blocks in between took (`own`) leaves θ_local as if they had been applied; any other is
+ * dropped: if it enters a later block, clip·Δ̂ leaves θ_local then.
  */
-export function installParameters(head: Head, values: Float32Array, position: BlockPosition): void {
+export function installParameters(
+  head: Head,
+  values: Float32Array,
+  position: BlockPosition,
+  own: OwnInclusion | undefined,
+  feedback: number,
+): void {
   const { parameters, local } = head;
+  if (own) includeOwn(head, own, feedback);
   for (let i = 0; i < values.length; i++) {
     const after = values[i] as number;
     local[i] = after + ((local[i] as number) - (parameters[i] as number));

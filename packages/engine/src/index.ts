@@ -120,12 +120,16 @@ export interface Engine {
     readonly chunks: readonly Uint8Array[];
     readonly size: number;
   }>;
-  /** Makes the file's bytes θ of `block`, after checking that they are `tensors`. Local work since the old θ is kept as a difference. */
+  /**
+   * Makes the file's bytes θ of `block`, after checking that they are `tensors`. Local work since the old θ is kept as a
+   * difference, without that of the pending delta if it is `own`: what the blocks in between took.
+   */
   install(state: {
     readonly path: string;
     readonly block: Cid;
     readonly height: number;
     readonly tensors: Cid;
+    readonly own?: { readonly blob: Cid; readonly clip: number } | undefined;
   }): Promise<void>;
   /** Loss on text: the held-out part of the engine's own data, or of other files. */
   evaluate(options?: {

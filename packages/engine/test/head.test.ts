@@ -184,16 +184,41 @@ test('undoBlock refuses all but the newest block; applyBlock refuses more than c
   applyBlock(head, next, feedback);
 });
 
+test('applyBlock takes any number of empty blocks, which finality may leave behind in a stall', () => {
+  const head = randomHead('stall');
+  const before = bits(head.parameters);
+  const empty = { indices: new Uint32Array(), values: new Float32Array() };
+  for (let height = 1; height <= 4 * undoMax; height++)
+    applyBlock(head, { position: at(`${height}`, height), after: empty }, feedback);
+  for (let height = 4 * undoMax; height > 0; height--) undoBlock(head, block(`${height}`));
+  assert.equal(bits(head.parameters), before);
+});
+
 test('installParameters keeps θ_local − θ and forgets what came before', () => {
   const head = randomHead('install');
   makePending(head);
   applyBlock(head, { position: at('1', 1), after: randomSparse('after') }, feedback);
   const before = difference(head, feedback).difference;
   const values = randomHead('other').parameters;
-  installParameters(head, values, at('64', 64));
+  installParameters(head, values, at('64', 64), undefined, feedback);
   assert.equal(bits(head.parameters), bits(values));
   close(difference(head, feedback).difference, before);
   assert.deepEqual([head.position, head.applied, head.pending], [at('64', 64), [], undefined]);
+});
+
+test('installParameters takes the own delta that the skipped blocks took out of θ_local, as applying them does', () => {
+  const own = { blob: ownBlob, clip: 0.5, decoded: randomSparse('own') };
+  const { parameters: values } = randomHead('other');
+  const [applied, installed] = [randomHead('install'), randomHead('install')];
+  makePending(applied);
+  makePending(installed);
+  const after = { indices: Uint32Array.from(values, (_, i) => i), values };
+  applyBlock(applied, { position: at('64', 64), after, own }, feedback);
+  installParameters(installed, values, at('64', 64), own, feedback);
+  assert.equal(bits(installed.parameters), bits(applied.parameters));
+  assert.equal(bits(installed.residual), bits(applied.residual));
+  close(installed.local, applied.local);
+  assert.equal(installed.pending, undefined);
 });
 
 test('restoreHead gives back what describeHead kept, and it can be undone the same way', () => {

@@ -45,7 +45,7 @@ export class CatchUp {
 
   /** Downloads the state (unless an intact copy is stored), trying until somebody serves it, and makes it the engine's; `false` when aborted before. */
   async install(
-    { block, height, tensors, from }: Install,
+    { block, height, tensors, from, own }: Install,
     stateBytes: number,
     signal: AbortSignal,
   ): Promise<boolean> {
@@ -64,7 +64,7 @@ export class CatchUp {
         await pause(delayMs, signal).catch(() => undefined);
       }
     }
-    await engine.install({ path, block, height, tensors });
+    await engine.install({ path, block, height, tensors, own });
     post({ kind: 'installed', block, height });
     return true;
   }

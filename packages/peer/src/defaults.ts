@@ -3,6 +3,8 @@ import { GiB, KiB, MiB, minute, second } from '@murmuration/base';
 export const defaults = {
   /** All interfaces, any free port. */
   listen: ['/ip4/0.0.0.0/tcp/0'] as readonly string[],
+  /** Half of the cores: the other half stays with whoever owns the machine, and with the network side. */
+  threads: Math.max(1, Math.floor(navigator.hardwareConcurrency / 2)),
   /** The engine's lower priority: a laptop stays usable, the network side stays prompt. */
   niceness: 10,
   /** Room for some thousand deltas of a small model, or some dozens of a large one. */

@@ -17,7 +17,7 @@ const peerConfigSchema = z.strictObject({
   bootstrap: z.array(z.string().min(1)).max(64).default([]),
   mdns: z.boolean().default(true),
   dht: z.enum(['server', 'client']).default('server'),
-  threads: z.int().min(1).max(256).default(1),
+  threads: z.int().min(1).max(256).default(defaults.threads),
   niceness: z.int().min(0).max(19).default(defaults.niceness),
   blobBytesMax: z.int().min(1).default(defaults.blobBytesMax),
 });

@@ -113,7 +113,7 @@ export class Session {
       await session.#start(state);
       return session;
     } catch (error) {
-      if (session && session.#failed) return session;
+      if (session?.hasFailed) return session;
       await engine.close().catch(() => undefined);
       throw error;
     }
@@ -160,6 +160,11 @@ export class Session {
 
   get view(): ReplicaView {
     return this.#replica.view;
+  }
+
+  /** Whether `onFailure` was told; such a session does nothing any more. */
+  get hasFailed(): boolean {
+    return this.#failed;
   }
 
   get progress(): TrainProgress | undefined {

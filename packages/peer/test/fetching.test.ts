@@ -74,7 +74,10 @@ test('CatchUp asks whom a later sync names while an earlier one waits for an ans
 test('CatchUp installs a downloaded state when the stored one has rotted', async (t) => {
   const store = temporaryStore(t);
   await store.putBlob(cid, bytes);
-  writeFileSync(store.blobPath(cid) as string, bytes.map((byte) => byte ^ 1));
+  writeFileSync(
+    store.blobPath(cid) as string,
+    bytes.map((byte) => byte ^ 1),
+  );
   const asked: Cid[] = [];
   const installed: string[] = [];
   const catchUp = new CatchUp({
@@ -90,7 +93,7 @@ test('CatchUp installs a downloaded state when the stored one has rotted', async
     signal: new AbortController().signal,
     post: () => undefined,
   });
-  const wish = { kind: 'install' as const, block: cid, height: 64, tensors: cid, from: [] };
+  const wish = { kind: 'install' as const, block: cid, height: 64, tensors: cid, from: [], own: undefined };
   assert.equal(await catchUp.install(wish, bytes.length, new AbortController().signal), true);
   assert.deepEqual(asked, [cid]);
   assert.deepEqual(await store.getBlob(cid), bytes);

@@ -178,13 +178,15 @@ export type Effect =
   /** Fetch ledger entries from `fromHeight` on, from one of these peers (best first): answered by `synced`. */
   | { readonly kind: 'sync'; readonly fromHeight: number; readonly from: readonly PeerId[] }
   /** Fetch the state of this final block (its `tensors` blob) instead of replaying to it: answered by `installed`.
-   *  Its height is divisible by `run.snapshotEvery`. Asked again, perhaps for a newer block, when it takes long. */
+   *  Its height is divisible by `run.snapshotEvery`. Asked again, perhaps for a newer block, when it takes long. `own` is
+   *  our newest contribution that the blocks in between took: the engine must not count it again. */
   | {
       readonly kind: 'install';
       readonly block: BlockId;
       readonly height: number;
       readonly tensors: Cid;
       readonly from: readonly PeerId[];
+      readonly own: { readonly blob: Cid; readonly clip: number } | undefined;
     }
   | { readonly kind: 'report'; readonly report: Report };
 

@@ -111,7 +111,14 @@ export interface Machine {
   /** Blocks after `settled` that the engine has applied, in order. */
   applied: BlockRecord[];
   /** The engine is behind `settled` and waits for a snapshot of this block. */
-  installing: { block: BlockId; height: number; askedAt: number } | undefined;
+  installing:
+    | {
+        readonly block: BlockId;
+        readonly height: number;
+        askedAt: number;
+        readonly own: { readonly blob: Cid; readonly clip: number } | undefined;
+      }
+    | undefined;
   readonly executions: Map<string, ExecutionStatus>;
   requests: number;
 

@@ -5,7 +5,9 @@ import { headOf, type Machine, type OwnContribution, report } from './machine.ts
 
 /** The own contribution that a block carries; an expired one, too: others may have kept what we gave up. */
 export const ownIn = (machine: Machine, { block }: BlockRecord): Contribution | undefined =>
-  block.contributions.find(({ author }) => author === machine.init.self);
+  [...machine.own.contributions.values()]
+    .map(({ contribution }) => contribution)
+    .find((own) => block.contributions.some(({ cid }) => cid === own.cid));
 
 /** Whether a contribution is in a block of the chain that ends in `head`. */
 export function isIncluded(head: BlockRecord, own: OwnContribution): boolean {
@@ -43,6 +45,6 @@ export function settleOwn(machine: Machine): void {
     const ancestor = ancestorAt(settled, baseHeight);
     const forked = ancestor !== undefined && ancestor.block.id !== base;
     if (!included && (late || forked)) expireOwn(machine, own);
-    if (included || own.expired) machine.own.contributions.delete(sequence);
+    if (included || late || forked) machine.own.contributions.delete(sequence);
   }
 }

@@ -6,7 +6,7 @@ import { installTimeoutMs, replayAttempts, replayMax } from './defaults.ts';
 import { undoAll } from './follow.ts';
 import { encodeEntry } from './ledger-entry.ts';
 import { epochOf, type Machine, report, tipOf } from './machine.ts';
-import { settleOwn } from './own.ts';
+import { ownIn, settleOwn } from './own.ts';
 import { sweepPool } from './pool.ts';
 import { retainSignatures } from './sign.ts';
 import { aheadOf } from './standing.ts';
@@ -126,13 +126,19 @@ export function skipToSnapshot(machine: Machine): boolean {
   const behind = machine.installing || stuck ? 0 : replayMax;
   if (machine.diverged || height <= machine.settled.block.height + behind) return false;
   undoAll(machine);
-  while (machine.settled.block.height < height)
-    settleBlock(machine, machine.decided.shift() as BlockRecord, false);
+  let own = machine.installing?.own;
+  while (machine.settled.block.height < height) {
+    const record = machine.decided.shift() as BlockRecord;
+    const cid = ownIn(machine, record)?.cid;
+    own = record.block.execution.inputs.find(({ contribution }) => contribution === cid) ?? own;
+    settleBlock(machine, record, false);
+  }
   sweep(machine);
   machine.installing = {
     block: machine.settled.block.id,
     height,
     askedAt: Number.NEGATIVE_INFINITY,
+    own: own && { blob: own.blob, clip: own.clip },
   };
   return true;
 }
@@ -141,11 +147,12 @@ export function skipToSnapshot(machine: Machine): boolean {
 export function askInstall(machine: Machine): void {
   const { installing } = machine;
   if (!installing || machine.syncing || machine.now < installing.askedAt + installTimeoutMs) return;
-  const { block, height } = installing;
+  const { block, height, own } = installing;
+  const { tensors } = machine.settled.block;
   const from = aheadOf(machine, height);
   if (from.length === 0) return;
   installing.askedAt = machine.now;
-  machine.out.rest.push({ kind: 'install', block, height, tensors: machine.settled.block.tensors, from });
+  machine.out.rest.push({ kind: 'install', block, height, tensors, from, own });
 }
 
 /** The engine stands at a snapshot's block. */

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { cidOf, encodeCbor } from '@murmuration/base';
-import { createInvitation, createReplica, ProtocolError, signInvitation } from '@murmuration/protocol';
+import {
+  createInvitation,
+  createReplica,
+  ProtocolError,
+  readLedgerEntry,
+  signInvitation,
+} from '@murmuration/protocol';
 import { type BusPeer, createBus, createKey, draftOf } from './harness.ts';
 
 const heights = (peers: readonly BusPeer[]): number[] =>
@@ -111,6 +117,65 @@ test('createReplica expires an own contribution that no block took', () => {
   }
   assert.equal(kinds(cut, 'expire'), 1);
   assert.equal(cut.replica.view.pending?.sequence, 2);
+});
+
+test('createReplica tells the engine when a block takes an own contribution that had expired here (G4)', () => {
+  const bus = createBus({ members: 4, run: { rounds: 6 } });
+  const cut = bus.peers[3] as BusPeer;
+  const others = bus.peers.filter((peer) => peer !== cut);
+  const everybodyElse = (): void => {
+    for (const peer of others) peer.contribute();
+    bus.flow();
+    bus.wait(5_000);
+  };
+  bus.drops = (_, to) => to === cut;
+  everybodyElse();
+  const { block: base, height: baseHeight } = (others[0] as BusPeer).replica.view.head;
+  cut.handle({ kind: 'contributed', draft: { ...draftOf(cut, 5), base, baseHeight } });
+  assert.equal(kinds(cut, 'expire'), 1, 'its base is unknown here');
+  bus.drops = () => false;
+  everybodyElse();
+  const applied = cut.effects.flatMap((effect) => (effect.kind === 'apply' ? [effect] : []));
+  const taken = applied.flatMap(({ block, own }) =>
+    block.contributions.filter(({ author }) => author === cut.key.peer).map(({ cid }) => [cid, own]),
+  );
+  assert.equal(taken.length, 1);
+  assert.equal(taken[0]?.[1], taken[0]?.[0]);
+});
+
+test('createReplica counts the votes of the next epoch that came before it opened', () => {
+  const bus = createBus({ members: 3, guests: 1, run: { rounds: 6 } });
+  const [first, , late, guest] = bus.peers as [BusPeer, BusPeer, BusPeer, BusPeer];
+  const terms = createInvitation({ runId: bus.runId, guest: guest.key.peer, expires: 6 });
+  bus.round();
+  guest.handle({
+    kind: 'invited',
+    invitation: signInvitation(terms, first.key.peer, first.key.components.sign),
+  });
+  bus.flow();
+  bus.wait(5_000);
+  for (let round = 0; round < 3; round++) {
+    bus.round();
+    bus.wait(2_000);
+  }
+  const opened = first.ledger.filter(({ bytes }) => readLedgerEntry(bytes, bus.runId).epoch === 0);
+  const votes = bus.peers
+    .flatMap(({ records, effects }) => [
+      ...records.values(),
+      ...effects.flatMap((effect) => (effect.kind === 'persist' ? [effect.record] : [])),
+    ])
+    .filter(({ key }) => key === 'vote/1/0/notarize');
+  assert.ok(opened.length < first.ledger.length && votes.length >= 3);
+  const { key } = late;
+  const replica = createReplica(
+    { run: bus.run, runId: bus.runId, self: createKey(40).peer, role: 'guest' },
+    key.components,
+  );
+  replica.handle({ kind: 'start', records: [], ledger: [], applied: undefined }, 0);
+  for (const { bytes } of votes)
+    replica.handle({ kind: 'message', from: key.peer, bytes: encodeCbor([bytes]) }, 1);
+  replica.handle({ kind: 'synced', from: first.key.peer, entries: opened }, 2);
+  assert.deepEqual([replica.view.epoch, replica.view.view], [1, 1]);
 });
 
 test('createReplica reports diverged and stops voting when its own root is another than a certificate (G2)', () => {

@@ -113,6 +113,8 @@ export function createSimPeer(init: SimPeerInit, components: SimPeerComponents):
   let publishedCount = 0;
   let training = false;
   let lastFinal: Block | undefined;
+  /** The engine's pending delta, when a block took it that the engine skips. */
+  let skippedOwn: Cid | undefined;
   const timers = new Map<string, number>();
   const queue: ReplicaEvent[] = [];
   let busy = false;
@@ -150,6 +152,7 @@ export function createSimPeer(init: SimPeerInit, components: SimPeerComponents):
       engine = undefined;
       training = false;
       timers.clear();
+      skippedOwn = undefined;
       queue.length = 0;
     },
     handle(event) {
@@ -266,6 +269,8 @@ export function createSimPeer(init: SimPeerInit, components: SimPeerComponents):
         break;
       case 'settle':
         if (effect.applied) engine.settle(effect.block.id);
+        else if (effect.block.contributions.some(({ blob }) => blob === engine?.state.pending?.blob))
+          skippedOwn = engine.state.pending?.blob;
         store(effect.entry);
         judge.settled(id, effect.block, world.now);
         lastFinal = effect.block;
@@ -346,16 +351,19 @@ export function createSimPeer(init: SimPeerInit, components: SimPeerComponents):
         self.handle({
           kind: 'synced',
           from: source.id,
-          entries: source.disk.ledger.slice(fromHeight - 1, fromHeight + 15),
+          entries: source.disk.ledger.slice(fromHeight - 1, fromHeight + 255),
         });
     });
   }
 
-  function install({ block, height, tensors, from }: Extract<Effect, { kind: 'install' }>): void {
+  function install({ block, height, tensors, from, own }: Extract<Effect, { kind: 'install' }>): void {
+    if (skippedOwn !== undefined && own?.blob !== skippedOwn)
+      judge.complain(`G4: ${id} installs ${height} without own ${skippedOwn}`);
     later(10 * network.delay(), () => {
       const source = network.reach(self, from);
       if (!source?.disk.snapshots.has(tensors) || !engine) return;
       engine.install({ block, height, tensors });
+      skippedOwn = undefined;
       disk.checkpoint = engine.state;
       disk.snapshots.set(tensors, { block, height });
       self.handle({ kind: 'installed', block, height });

@@ -11,10 +11,10 @@ import {
 } from '@murmuration/base';
 import { createInvitation, signInvitation } from '@murmuration/protocol';
 import { fromString } from 'uint8arrays/from-string';
-import { createJudge } from './judge.ts';
+import { createJudge, type Judge } from './judge.ts';
 import { createKeys, type Keys } from './keys.ts';
-import type { Fault, Outcome, Scenario } from './scenario.ts';
-import { createSimPeer, type SimNetwork, type SimPeer } from './sim-peer.ts';
+import type { Fault, Outcome, PeerOutcome, Scenario } from './scenario.ts';
+import { createSimPeer, type SimNetwork, type SimPeer, type SimPeerComponents } from './sim-peer.ts';
 import { createWorld, type World } from './world.ts';
 
 /** The run that a scenario's peers train; only what the protocol reads matters. */
@@ -125,41 +125,71 @@ function planFault(fault: Fault, world: World, peers: readonly SimPeer[], networ
 const hex = (bytes: Uint8Array): string =>
   Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 
-export function simulate(scenario: Scenario): Outcome {
-  const random = createRandom(scenario.seed);
-  const world = createWorld();
-  const judge = createJudge();
-  const keys = createKeys(scenario.seed);
-  const founders = Array.from({ length: scenario.members }, (_, index) => keys.idOf(index));
-  const run = runOf(scenario, founders);
+/** Everybody who takes part, founders first; nobody is started yet. */
+function createPeers(
+  scenario: Scenario,
+  random: Random,
+  { world, judge, keys }: Omit<SimPeerComponents, 'network'>,
+): { readonly peers: readonly SimPeer[]; readonly network: SimNetwork } {
+  const ids = Array.from({ length: scenario.members + scenario.guests.length }, (_, index) =>
+    keys.idOf(index),
+  );
+  const run = runOf(scenario, ids.slice(0, scenario.members));
   const runId = runIdOf(run);
   const peers: SimPeer[] = [];
   const network = createNetwork(scenario, world, random.fork('network'), peers);
-  const guests = scenario.guests.map((_, index) => keys.idOf(scenario.members + index));
-  for (const [index, id] of [...founders, ...guests].entries()) {
+  for (const [index, id] of ids.entries()) {
     const isGuest = index >= scenario.members;
-    peers.push(
-      createSimPeer(
-        {
-          id,
-          role: isGuest ? 'guest' : 'member',
-          run,
-          runId,
-          scenario,
-          random: random.fork(`peer ${index}`),
-          invitation: isGuest ? invite(keys, runId, run, id) : undefined,
-        },
-        { world, judge, keys, network },
-      ),
-    );
-  }
-  peers.forEach((peer, index) => {
-    const boot = peer.boot;
-    peer.boot = () => {
-      boot();
-      world.after(5, () => network.join(peer));
+    const init = {
+      id,
+      role: isGuest ? ('guest' as const) : ('member' as const),
+      run,
+      runId,
+      scenario,
+      random: random.fork(`peer ${index}`),
+      invitation: isGuest ? invite(keys, runId, run, id) : undefined,
     };
-    world.after(scenario.guests[index - scenario.members]?.atMs ?? index, () => peer.boot());
+    peers.push(createSimPeer(init, { world, judge, keys, network }));
+  }
+  return { peers, network };
+}
+
+function planStart(peer: SimPeer, atMs: number, world: World, network: SimNetwork): void {
+  const { boot } = peer;
+  peer.boot = () => {
+    boot();
+    world.after(5, () => network.join(peer));
+  };
+  world.after(atMs, () => peer.boot());
+}
+
+const hasEnded = (peer: SimPeer): boolean => peer.replica?.view.phase === 'ended';
+
+/** Complains of a peer that the faults left alive and that is not at the run's end. */
+function watchEnd(peer: SimPeer, judge: Judge): void {
+  const view = peer.replica?.view;
+  const where = view
+    ? `${view.phase}, final ${view.final.height}, head ${view.head.height}, view ${view.view}`
+    : 'down';
+  if (!hasEnded(peer)) judge.complain(`G3: ${peer.id} has not ended: ${where}`);
+}
+
+const outcomeOf = (peer: SimPeer): PeerOutcome => ({
+  peer: peer.id,
+  height: peer.replica?.view.final.height ?? -1,
+  stateRoot: peer.replica ? hex(peer.replica.view.final.stateRoot) : '',
+  phase: peer.replica?.view.phase ?? 'down',
+  effects: peer.effects,
+  published: peer.publishedCount,
+});
+
+export function simulate(scenario: Scenario): Outcome {
+  const world = createWorld();
+  const judge = createJudge();
+  const keys = createKeys(scenario.seed);
+  const { peers, network } = createPeers(scenario, createRandom(scenario.seed), { world, judge, keys });
+  peers.forEach((peer, index) => {
+    planStart(peer, scenario.guests[index - scenario.members]?.atMs ?? index, world, network);
   });
   for (const fault of scenario.faults) planFault(fault, world, peers, network);
   const gone = new Set(
@@ -168,15 +198,8 @@ export function simulate(scenario: Scenario): Outcome {
       .map((fault) => (fault as { peer: number }).peer),
   );
   const remaining = peers.filter((_, index) => !gone.has(index));
-  const hasEnded = (peer: SimPeer): boolean => peer.replica?.view.phase === 'ended';
   world.run(scenario.limitMs, () => judge.problems.length > 0 || remaining.every(hasEnded));
-  for (const peer of remaining) {
-    const view = peer.replica?.view;
-    if (!hasEnded(peer))
-      judge.complain(
-        `G3: ${peer.id} has not ended: ${view ? `${view.phase}, final ${view.final.height}, head ${view.head.height}, view ${view.view}` : 'down'}`,
-      );
-  }
+  for (const peer of remaining) watchEnd(peer, judge);
   return {
     scenario,
     problems: judge.problems,
@@ -185,13 +208,6 @@ export function simulate(scenario: Scenario): Outcome {
     skippedViews: judge.skippedViews,
     performed: judge.counts,
     members: Math.max(0, ...peers.map((peer) => peer.replica?.view.roster.length ?? 0)),
-    peers: peers.map((peer) => ({
-      peer: peer.id,
-      height: peer.replica?.view.final.height ?? -1,
-      stateRoot: peer.replica ? hex(peer.replica.view.final.stateRoot) : '',
-      phase: peer.replica?.view.phase ?? 'down',
-      effects: peer.effects,
-      published: peer.publishedCount,
-    })),
+    peers: peers.map(outcomeOf),
   };
 }

@@ -38,6 +38,17 @@ test('simulate survives a crash after every effect of a peer that then wakes up 
   assert.ok(effects > 50);
 });
 
+test('simulate counts the work of a peer once that slept while a block took it and then installs (G4)', () => {
+  const scenario = { ...calm, seed: 'x', rounds: 45, snapshotEvery: 5 };
+  for (let effect = 22; effect <= 78; effect += 7) {
+    const { performed } = expectSound({
+      ...scenario,
+      faults: [{ kind: 'crash', peer: 2, effect, downMs: 27_000 }],
+    });
+    assert.ok(performed.install, `no install after a crash at effect ${effect}`);
+  }
+});
+
 test('simulate survives crashes of a guest while it is admitted (G8)', () => {
   const scenario = { ...calm, seed: 'guest crash', rounds: 5, guests: [{ atMs: 500 }] };
   assert.ok(crashEverywhere(scenario, 4, 4) > 30);

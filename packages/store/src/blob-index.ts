@@ -39,20 +39,23 @@ export interface BlobIndex {
 const columns = 'blobs.id AS id, blobs.cid AS cid, size, manifest, stored_ms, snapshot_height';
 const ownerOnly = 0o700;
 
+/** What a row with `columns` says. */
+const indexedFile = (row: Row, pathOf: (cid: string, kind: 'blob' | 'snapshot') => string): IndexedFile => ({
+  id: row.id as number,
+  cid: row.cid as Cid,
+  path: pathOf(row.cid as string, row.snapshot_height === null ? 'blob' : 'snapshot'),
+  isSnapshot: row.snapshot_height !== null,
+  size: row.size as number,
+  manifest: (row.manifest ?? undefined) as Uint8Array | undefined,
+});
+
 /** The index of the blobs and snapshots below `directory`, in the database's tables. Methods throw `StoreError`. */
 export function createBlobIndex(database: Database, directory: string): BlobIndex {
   const blobsFolder = join(directory, 'blobs');
   const snapshotsFolder = join(directory, 'snapshots');
   const pathOf = (cid: string, kind: 'blob' | 'snapshot'): string =>
     kind === 'snapshot' ? join(snapshotsFolder, cid) : join(blobsFolder, cid.slice(-2), cid);
-  const fileOf = (row: Row): IndexedFile => ({
-    id: row.id as number,
-    cid: row.cid as Cid,
-    path: pathOf(row.cid as string, row.snapshot_height === null ? 'blob' : 'snapshot'),
-    isSnapshot: row.snapshot_height !== null,
-    size: row.size as number,
-    manifest: (row.manifest ?? undefined) as Uint8Array | undefined,
-  });
+  const fileOf = (row: Row): IndexedFile => indexedFile(row, pathOf);
   const sumOfBlobs = (): number =>
     database.row('SELECT total(size) AS bytes FROM blobs WHERE snapshot_height IS NULL')?.bytes as number;
   let blobBytes = sumOfBlobs();

@@ -53,7 +53,7 @@ export const withPeerOptions = (command: Command): Command =>
       'address to listen on; may be repeated (default: any free TCP port)',
       collect,
     )
-    .option('--threads <count>', 'threads of the engine', wholeNumber(1, 256))
+    .option('--threads <count>', 'threads of the engine (default: half of the cores)', wholeNumber(1, 256))
     .option(
       '--niceness <value>',
       'how far the engine gives way to other programs, 0 to 19',

@@ -46,7 +46,6 @@ export const script = {
 
 /** Held-out text per language for the closing table: about half of it, enough for three digits. */
 export const evaluationBytesMax = 131_072;
-export const startTimeoutMs: number = 1 * minute;
 /** Without one more certified round for this long the demo gives up. */
 export const stallTimeoutMs: number = 2 * minute;
 export const stopGraceMs: number = 5 * second;
