@@ -12,6 +12,8 @@ export interface OfflineRun {
   readonly engine: Engine;
   /** Id of the block at height 0. */
   readonly genesis: Cid;
+  /** The round that the engine's parameters stand at. */
+  readonly round: number;
   close(): Promise<void>;
 }
 
@@ -49,12 +51,13 @@ export async function openOffline(options: {
       niceness: defaults.niceness,
     });
     const genesis = genesisBlockId(runId);
-    await engine.open(genesis);
+    const { head } = await engine.open(genesis);
     return {
       run,
       store,
       engine,
       genesis,
+      round: head.height,
       close: async () => {
         await engine.close();
         store.close();

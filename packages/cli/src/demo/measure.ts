@@ -2,8 +2,10 @@
 import { rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { assert } from '@murmuration/base';
 import { createEngine } from '@murmuration/engine';
 import { openOffline } from '@murmuration/peer';
+import { CliError } from '../errors.ts';
 import { evaluationBytesMax, languageName } from './defaults.ts';
 import type { DemoRun } from './demo.ts';
 
@@ -29,9 +31,17 @@ type Offline = Awaited<ReturnType<typeof openOffline>>;
 
 export async function measure(run: DemoRun, options: MeasureOptions): Promise<Measurement> {
   const first = run.peers[0];
-  if (!first) throw new Error('the demo has no peers');
+  assert(first, 'the demo has peers');
   const offline = await openOffline({ directory: first.directory, threads: availableParallelism() });
   try {
+    if (offline.round !== run.rounds)
+      throw new CliError(
+        `the ${languageName(first.language)} peer's engine stands at round ${offline.round}, not ${run.rounds}`,
+        {
+          code: 'demo-failed',
+          round: offline.round,
+        },
+      );
     const common: Record<string, number> = {};
     for (const language of options.languages) {
       options.onProgress(`measuring the common model on held-out ${languageName(language)}`);
@@ -65,7 +75,7 @@ async function trainAlone(
   rmSync(directory, { recursive: true, force: true });
   const graph = await offline.store.getBlob(offline.run.model.graph);
   const runId = offline.store.runId;
-  if (!graph || !runId) throw new Error('the run lost its graph');
+  assert(graph && runId, 'an opened run has its graph');
   const engine = await createEngine({
     run: offline.run,
     runId,
