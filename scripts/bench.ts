@@ -3,7 +3,7 @@ import { bench as delta } from '../packages/delta/bench/delta.ts';
 import { bench as step } from '../packages/engine/bench/step.ts';
 import { bench as loop } from '../packages/peer/bench/loop.ts';
 
-const questions: Readonly<Record<string, (options: { json: boolean }) => Promise<object>>> = {
+const questions: Readonly<Record<string, () => Promise<object>>> = {
   step,
   delta,
   loop,
@@ -15,6 +15,5 @@ if (!run || flags.some((flag) => flag !== '--json')) {
   console.error(`usage: npm run bench -- ${Object.keys(questions).join(' | ')} [--json]`);
   process.exit(2);
 }
-const json = flags.includes('--json');
-const figures = await run({ json });
-if (json) console.log(JSON.stringify(figures));
+const figures = await run();
+if (flags.includes('--json')) console.log(JSON.stringify(figures));

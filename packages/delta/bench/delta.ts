@@ -54,8 +54,8 @@ function measure(values: Float32Array, k: number, bits: 1 | 2): DeltaResult {
   };
 }
 
-/** Measures; prints a table unless `json`, and returns the figures of the default codec (k = 64, 1 bit). */
-export async function bench({ json }: { json: boolean }): Promise<DeltaResult> {
+/** Measures; prints a table, and returns the figures of the default codec (k = 64, 1 bit). */
+export async function bench(): Promise<DeltaResult> {
   const values = trainingLikeValues();
   const settings = [
     [64, 1],
@@ -64,21 +64,19 @@ export async function bench({ json }: { json: boolean }): Promise<DeltaResult> {
     [1_024, 2],
   ] as const;
   const results = settings.map(([k, bits]) => ({ k, bits, ...measure(values, k, bits) }));
-  if (!json) {
-    console.log(`${parameters / 1e6} M parameters, one core, median of ${repetitions}\n`);
-    console.log('    k  bits  encode ms  decode ms  bit/parameter  times smaller than float32');
-    for (const { k, bits, encodeMs, decodeMs, bitsPerParameter, timesSmaller } of results)
-      console.log(
-        [
-          String(k).padStart(5),
-          String(bits).padStart(6),
-          encodeMs.toFixed(1).padStart(11),
-          decodeMs.toFixed(1).padStart(11),
-          bitsPerParameter.toFixed(4).padStart(15),
-          timesSmaller.toFixed(1).padStart(15),
-        ].join(''),
-      );
-  }
+  console.log(`${parameters / 1e6} M parameters, one core, median of ${repetitions}\n`);
+  console.log('    k  bits  encode ms  decode ms  bit/parameter  times smaller than float32');
+  for (const { k, bits, encodeMs, decodeMs, bitsPerParameter, timesSmaller } of results)
+    console.log(
+      [
+        String(k).padStart(5),
+        String(bits).padStart(6),
+        encodeMs.toFixed(1).padStart(11),
+        decodeMs.toFixed(1).padStart(11),
+        bitsPerParameter.toFixed(4).padStart(15),
+        timesSmaller.toFixed(1).padStart(15),
+      ].join(''),
+    );
   const { encodeMs, decodeMs, bitsPerParameter, timesSmaller } = results[0] as DeltaResult;
   return { encodeMs, decodeMs, bitsPerParameter, timesSmaller };
 }

@@ -166,8 +166,8 @@ async function compare(size: Size, threads: number): Promise<StepFigures & { rea
 const round = (value: number | undefined): number | undefined =>
   value === undefined ? undefined : Math.round(value * 1_000) / 1_000;
 
-/** Answers the question `step`: prints a table, and with `json` one JSON object as the last line. */
-export async function bench(options: { readonly json: boolean }): Promise<object> {
+/** Answers the question `step`: prints a table, returns its figures. */
+export async function bench(): Promise<object> {
   const threads = availableParallelism();
   console.log(`one inner step, ${threads} threads, median of ${pairs} pairs`);
   console.log('model   ours ms   PyTorch ms   ratio   engine MB');
@@ -186,10 +186,5 @@ export async function bench(options: { readonly json: boolean }): Promise<object
     console.log(
       'PyTorch is missing, so only ours was timed. To compare: pip install torch (CPU build), then again.',
     );
-  const result = { step };
-  if (options.json) console.log(JSON.stringify(result));
-  return result;
+  return { step };
 }
-
-if (process.argv[1] === fileURLToPath(import.meta.url))
-  await bench({ json: process.argv.includes('--json') });

@@ -26,7 +26,7 @@ export const training = {
   /** A round takes a fifth of a second when the engines pause for it, and stale steps cost more than that. */
   overlapSteps: 0,
   batch: 8,
-  learningRate: 2e-3,
+  learningRate: 4e-3,
   k: 64,
   bits: 1,
   kappa: 0,
