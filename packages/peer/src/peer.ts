@@ -176,7 +176,7 @@ class RunningPeer implements Peer {
     );
     this.#run = run;
     this.#checkInvitation(run);
-    await this.#openSession(run, graph);
+    await this.#openSession(run, graph).catch((error: unknown) => this.#recover(error, run, graph));
   }
 
   #checkInvitation(run: RunConfig): void {
@@ -227,11 +227,7 @@ class RunningPeer implements Peer {
     if (!died || this.#restarts > engineRestartsMax) throw error;
     this.#onEvent({ kind: 'engine-restarted', reason: (error as Error).message });
     await pause(1_000 * this.#restarts, this.#abort.signal);
-    try {
-      await this.#openSession(run, graph);
-    } catch (again) {
-      await this.#recover(again, run, graph);
-    }
+    await this.#openSession(run, graph).catch((again: unknown) => this.#recover(again, run, graph));
   }
 
   /** What was interrupted by `stop` is no failure. */

@@ -6,6 +6,9 @@ import { type Announcement, buildRecord, encodeList, listCid } from './block-rec
 import { encodeCertificate } from './certificate.ts';
 import {
   depthMax,
+  digestBytes,
+  messageBytesMax,
+  proposalBytes,
   proposeGraceMs,
   reproposeDelayMs,
   viewTimeoutGrowth,
@@ -185,7 +188,7 @@ export function propose(machine: Machine): boolean {
     plan.announcements.length === 0 ? head.block.tensors : resultOf(machine, plan.execution)?.tensors;
   if (!mine || !tensors) return false;
   const list = encodeList(plan.announcements);
-  const invitation = chooseInvitation(machine);
+  const invitation = chooseInvitation(machine, plan.announcements.length);
   const contributions = plan.announcements.map(({ contribution }) => contribution);
   const state = nextState(
     machine.rules.run,
@@ -243,8 +246,11 @@ function publish(
   slotOf(machine, machine.view).proposal = { proposal: { ...unsigned, header, block }, bytes };
 }
 
-/** An invitation of a guest that has caught up. Whether it is valid was checked when it arrived. */
-function chooseInvitation(machine: Machine): Uint8Array | undefined {
+/**
+ * An invitation of a guest that has caught up, if the proposal still fits a message with it. Whether it is valid was
+ * checked when it arrived.
+ */
+function chooseInvitation(machine: Machine, contributions: number): Uint8Array | undefined {
   const height = headOf(machine).block.height + 1;
   if (height !== tipOf(machine).block.height + 1 || height >= machine.rules.run.rounds) return undefined;
   for (const [guest, { bytes, expires }] of machine.invitations) {
@@ -252,7 +258,8 @@ function chooseInvitation(machine: Machine): Uint8Array | undefined {
     const final = machine.peers.get(guest)?.final ?? -1;
     const fits =
       expires >= height && !roster.includes(guest) && !admitted.some((entry) => entry.guest === guest);
-    if (fits && final >= machine.settled.block.height - 1) return bytes;
+    const length = proposalBytes + contributions * digestBytes + bytes.length;
+    if (fits && length <= messageBytesMax && final >= machine.settled.block.height - 1) return bytes;
   }
   return undefined;
 }

@@ -2,6 +2,9 @@ import { KiB, MiB, second } from '@murmuration/base';
 
 /** A gossip message. Gossipsub carries it to everybody, so it stays small. Part of the wire format. */
 export const messageBytesMax: number = 16 * KiB;
+/** A proposal without contributions and invitation is shorter; each contribution adds its digest. */
+export const proposalBytes: number = 2 * KiB;
+export const digestBytes = 34;
 /** Statements in one message: a re-broadcast of votes and certificates of several views fits. */
 export const statementsMax = 64;
 /** Holdings that a presence names, the newest ones. Part of the wire format. */
