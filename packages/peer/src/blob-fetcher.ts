@@ -5,11 +5,11 @@
  */
 import type { Cid } from '@murmuration/base';
 import type { Engine } from '@murmuration/engine';
-import { type Network, NetworkError } from '@murmuration/network';
+import type { Network } from '@murmuration/network';
 import type { Effect, ReplicaEvent } from '@murmuration/protocol';
 import type { Store } from '@murmuration/store';
-import { fetchesMax, fetchGiveUpMs, fetchRetryMaxMs, fetchRetryMs } from './defaults.ts';
-import { pause } from './fetch-run.ts';
+import { fetchesMax, fetchGiveUpMs } from './defaults.ts';
+import { fetchUntilServed } from './fetch-until-served.ts';
 
 export type Fetch = Extract<Effect, { kind: 'fetch' }>;
 type BlobEvent = Extract<ReplicaEvent, { kind: 'blob' }>;
@@ -68,9 +68,9 @@ export class BlobFetcher {
   }
 
   async #fulfil(fetch: Fetch, signal: AbortSignal): Promise<BlobEvent | undefined> {
-    const { store, network, engine } = this.#components;
+    const { store, engine } = this.#components;
     const stored = await store.getBlob(fetch.blob);
-    const bytes = stored ?? (await this.#pull(network, fetch, signal));
+    const bytes = stored ?? (await this.#pull(fetch, signal));
     if (!bytes) return { kind: 'blob', blob: fetch.blob, outcome: 'unavailable' };
     if (bytes.length !== fetch.bytes) return { kind: 'blob', blob: fetch.blob, outcome: 'invalid' };
     if (fetch.purpose === 'delta' && fetch.input) {
@@ -86,21 +86,17 @@ export class BlobFetcher {
     };
   }
 
-  async #pull(
-    network: Pick<Network, 'fetchBlob'>,
-    fetch: Fetch,
-    signal: AbortSignal,
-  ): Promise<Uint8Array | undefined> {
-    const started = performance.now();
-    for (let delayMs = fetchRetryMs; ; delayMs = Math.min(2 * delayMs, fetchRetryMaxMs)) {
-      try {
-        return await network.fetchBlob(fetch.blob, { bytesMax: fetch.bytes, from: fetch.from, signal });
-      } catch (error) {
-        if (signal.aborted) return undefined;
-        if (!(error instanceof NetworkError)) throw error;
-        if (error.code === 'too-long' || performance.now() - started > fetchGiveUpMs) return undefined;
-        await pause(delayMs, signal);
-      }
+  async #pull(fetch: Fetch, signal: AbortSignal): Promise<Uint8Array | undefined> {
+    const late = AbortSignal.timeout(fetchGiveUpMs);
+    try {
+      return await fetchUntilServed(this.#components.network, fetch.blob, {
+        bytesMax: fetch.bytes,
+        from: fetch.from,
+        signal: AbortSignal.any([late, signal]),
+      });
+    } catch (error) {
+      if (late.aborted || signal.aborted) return undefined;
+      throw error;
     }
   }
 }

@@ -1,10 +1,11 @@
 /** What a peer that is behind pulls from others: ledger entries, and the state of a snapshot height. */
+import { assert } from '@murmuration/base';
 import type { Engine } from '@murmuration/engine';
-import { type Network, NetworkError } from '@murmuration/network';
+import type { Network } from '@murmuration/network';
 import type { Effect, ReplicaEvent } from '@murmuration/protocol';
 import type { Store } from '@murmuration/store';
-import { fetchRetryMaxMs, fetchRetryMs, syncEntriesMax } from './defaults.ts';
-import { pause } from './fetch-run.ts';
+import { syncEntriesMax } from './defaults.ts';
+import { fetchUntilServed } from './fetch-until-served.ts';
 
 type Sync = Extract<Effect, { kind: 'sync' }>;
 type Install = Extract<Effect, { kind: 'install' }>;
@@ -50,20 +51,19 @@ export class CatchUp {
     signal: AbortSignal,
   ): Promise<boolean> {
     const { network, store, engine, post } = this.#components;
-    let path = (await store.getBlob(tensors)) && store.blobPath(tensors);
-    for (let delayMs = fetchRetryMs; !path; delayMs = Math.min(2 * delayMs, fetchRetryMaxMs)) {
+    if (!(await store.getBlob(tensors))) {
       try {
         await store.putBlob(
           tensors,
-          await network.fetchBlob(tensors, { bytesMax: stateBytes, from, signal }),
+          await fetchUntilServed(network, tensors, { bytesMax: stateBytes, from, signal }),
         );
-        path = store.blobPath(tensors);
       } catch (error) {
         if (signal.aborted) return false;
-        if (!(error instanceof NetworkError)) throw error;
-        await pause(delayMs, signal).catch(() => undefined);
+        throw error;
       }
     }
+    const path = store.blobPath(tensors);
+    assert(path, 'a stored state has a file');
     await engine.install({ path, block, height, tensors, own });
     post({ kind: 'installed', block, height });
     return true;

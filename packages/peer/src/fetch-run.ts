@@ -1,29 +1,14 @@
 import { type Cid, decodeRunConfig, matchesCid, type RunConfig } from '@murmuration/base';
-import { type Network, NetworkError } from '@murmuration/network';
+import type { Network } from '@murmuration/network';
 import type { Store } from '@murmuration/store';
-import { fetchRetryMaxMs, fetchRetryMs, graphBytesMax, runConfigBytesMax } from './defaults.ts';
+import { graphBytesMax, runConfigBytesMax } from './defaults.ts';
 import { PeerError } from './errors.ts';
+import { fetchUntilServed } from './fetch-until-served.ts';
 
 interface FetchComponents {
   readonly store: Pick<Store, 'getBlob' | 'putBlob'>;
   readonly network: Pick<Network, 'fetchBlob'>;
   onWait(what: 'run settings' | 'model graph'): void;
-}
-
-/** Sleeps, or rejects as soon as the signal aborts. */
-export function pause(durationMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => {
-      clearTimeout(timer);
-      reject(new PeerError('the peer was stopped', { code: 'stopped' }));
-    };
-    if (signal.aborted) return stop();
-    const timer = setTimeout(() => {
-      signal.removeEventListener('abort', stop);
-      resolve();
-    }, durationMs);
-    signal.addEventListener('abort', stop, { once: true });
-  });
 }
 
 async function haveBlob(
@@ -36,16 +21,9 @@ async function haveBlob(
   const stored = await store.getBlob(cid);
   if (stored) return stored;
   onWait(what);
-  for (let delayMs = fetchRetryMs; ; delayMs = Math.min(2 * delayMs, fetchRetryMaxMs)) {
-    try {
-      const bytes = await network.fetchBlob(cid, { bytesMax, signal });
-      await store.putBlob(cid, bytes);
-      return bytes;
-    } catch (error) {
-      if (signal.aborted || !(error instanceof NetworkError) || error.code === 'too-long') throw error;
-      await pause(delayMs, signal);
-    }
-  }
+  const bytes = await fetchUntilServed(network, cid, { bytesMax, signal });
+  await store.putBlob(cid, bytes);
+  return bytes;
 }
 
 /** The run's settings and its graph, from the store or from whoever has them; waits until somebody does. */

@@ -13,7 +13,8 @@ import {
   statusEveryMs,
 } from './defaults.ts';
 import { PeerError } from './errors.ts';
-import { fetchRun, pause } from './fetch-run.ts';
+import { fetchRun } from './fetch-run.ts';
+import { pause } from './fetch-until-served.ts';
 import type { Peer, PeerComponents, PeerEvent, PeerInit, PeerStatus } from './index.ts';
 import { type LoopDelay, measureLoopDelay } from './loop-delay.ts';
 import { type PeerConfig, type PeerConfigInput, parsePeerConfig } from './peer-config.ts';

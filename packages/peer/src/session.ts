@@ -17,10 +17,8 @@ import {
 } from '@murmuration/engine';
 import type { Network, Verdict } from '@murmuration/network';
 import {
-  type Block,
   createReplica,
   type Effect,
-  type Execution,
   genesisBlockId,
   type Replica,
   type ReplicaEvent,
@@ -31,8 +29,9 @@ import {
 import { hashBytes, type Store, verifySignature } from '@murmuration/store';
 import { BlobFetcher } from './blob-fetcher.ts';
 import { CatchUp } from './catch-up.ts';
-import { eventsMax, executeLoadMaxMs, syncEntriesMax } from './defaults.ts';
-import { EngineLane, loadDeltas } from './engine-lane.ts';
+import { eventsMax, syncEntriesMax } from './defaults.ts';
+import { EngineDriver } from './engine-driver.ts';
+import { EngineLane } from './engine-lane.ts';
 import type { PeerEvent } from './index.ts';
 import type { PeerConfig } from './peer-config.ts';
 import { eventOfReport } from './report-event.ts';
@@ -55,7 +54,6 @@ export interface SessionComponents {
   onFailure(error: unknown): void;
 }
 
-type Snapshot = Awaited<ReturnType<Engine['snapshot']>>;
 interface QueuedEvent {
   readonly event: ReplicaEvent;
   readonly settle?: (verdict: Verdict) => void;
@@ -73,13 +71,10 @@ export class Session {
   readonly #trainer: Trainer;
   readonly #fetcher: BlobFetcher;
   readonly #catchUp: CatchUp;
+  readonly #state: EngineDriver;
   readonly #abort = new AbortController();
   readonly #timers = new Map<string, NodeJS.Timeout>();
   readonly #queue: QueuedEvent[] = [];
-  readonly #snapshots = new Map<Cid, Promise<Snapshot>>();
-  /** Own deltas that blocks of this session include. */
-  readonly #included = new Set<Cid>();
-  #installing: { readonly block: Cid; readonly controller: AbortController } | undefined;
   #pumping = false;
   #performing = false;
   #failed = false;
@@ -143,6 +138,17 @@ export class Session {
       engine,
       signal: this.#abort.signal,
       post: (event) => this.#post({ event }),
+    });
+    this.#state = new EngineDriver({
+      run: init.run,
+      engine,
+      store,
+      network,
+      lane: this.#lane,
+      catchUp: this.#catchUp,
+      signal: this.#abort.signal,
+      post: (event) => this.#post({ event }),
+      onEvent: components.onEvent,
     });
     this.#trainer = new Trainer(
       { run: init.run, step: state.step },
@@ -227,7 +233,7 @@ export class Session {
     for (const peer of network.connected()) this.peerChanged(peer, 'connected');
     if (this.#init.invitation) this.#post({ event: { kind: 'invited', invitation: this.#init.invitation } });
     this.#lane.enqueue(async () => {
-      if (state.pending && !this.#replica.view.pending && !this.#included.has(state.pending.blob))
+      if (state.pending && !this.#replica.view.pending && !this.#state.hasIncluded(state.pending.blob))
         await this.#announce(state.pending);
     });
     if (this.#init.config.data.length > 0) this.#trainer.start();
@@ -293,22 +299,21 @@ export class Session {
       case 'serve':
         return store.putBlob(effect.blob, effect.bytes);
       case 'execute':
-        return this.#execute(effect.request, effect.execution);
+        return this.#state.execute(effect);
       case 'apply':
-        return this.#apply(effect.block, effect.own);
+        return this.#state.apply(effect);
       case 'undo':
-        this.#snapshots.delete(effect.block);
-        return this.#lane.enqueue(() => this.#engine.undo(effect.block));
+        return this.#state.undo(effect);
       case 'settle':
-        return this.#settle(effect);
+        return this.#state.settle(effect);
       case 'expire':
         this.#components.onEvent({ kind: 'expired' });
-        return this.#lane.enqueue(() => this.#engine.expire(effect.blob));
+        return this.#state.expire(effect);
       case 'sync':
         void this.#catchUp.sync(effect);
         return;
       case 'install':
-        return this.#install(effect);
+        return this.#state.install(effect);
       case 'report':
         return this.#report(effect.report);
     }
@@ -326,64 +331,6 @@ export class Session {
       Math.max(0, at - now()),
     );
     this.#timers.set(name, timer);
-  }
-
-  /** An execution whose deltas are gone must not hold up the changes behind it: the replica asks again. */
-  #execute(request: number, execution: Execution): void {
-    this.#lane.enqueue(async () => {
-      const late = AbortSignal.timeout(executeLoadMaxMs);
-      const signal = AbortSignal.any([late, this.#abort.signal]);
-      const blobs = await loadDeltas(execution.inputs, this.#components, signal).catch((error: unknown) => {
-        if (late.aborted) return undefined;
-        throw error;
-      });
-      const tensors = blobs && (await this.#engine.execute(execution, blobs));
-      this.#post({ event: { kind: 'executed', request, tensors } });
-    });
-  }
-
-  #apply(block: Block, contribution: Cid | undefined): void {
-    const { inputs } = block.execution;
-    const own = inputs.find((input) => input.contribution === contribution)?.blob;
-    if (own) this.#included.add(own);
-    this.#lane.enqueue(async () => {
-      const blobs = await loadDeltas(inputs, this.#components, this.#abort.signal);
-      await this.#engine.apply(block.id, block.execution, blobs, own);
-      if (block.height % this.#init.run.snapshotEvery === 0) {
-        const snapshot = this.#engine.snapshot();
-        this.#snapshots.set(block.id, snapshot);
-        await snapshot;
-      }
-    });
-  }
-
-  #settle({ block, entry, applied }: Extract<Effect, { kind: 'settle' }>): void {
-    const { store } = this.#components;
-    store.putEntry(entry);
-    if (!applied) return;
-    this.#lane.enqueue(async () => {
-      await this.#engine.settle(block.id);
-      const snapshot = await this.#snapshots.get(block.id);
-      this.#snapshots.delete(block.id);
-      if (snapshot) await store.adoptSnapshot(snapshot);
-    });
-  }
-
-  /** A wish for a newer block replaces one that nobody could fulfil; asked again for the same, the download goes on. */
-  #install(effect: Extract<Effect, { kind: 'install' }>): void {
-    const { block } = effect;
-    if (this.#installing?.block === block) return;
-    this.#installing?.controller.abort();
-    const controller = new AbortController();
-    const installing = { block, controller };
-    this.#installing = installing;
-    const signal = AbortSignal.any([controller.signal, this.#abort.signal]);
-    this.#lane.enqueue(async () => {
-      const bytes = 4 * this.#init.run.initial.parameters;
-      const done = await this.#catchUp.install(effect, bytes, signal);
-      if (this.#installing === installing) this.#installing = undefined;
-      if (done) this.#components.onEvent({ kind: 'installed', round: effect.height, bytes });
-    });
   }
 
   #report(report: Report): void {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { type Cid, nameBlob, type PeerId } from '@murmuration/base';
 import { openStore } from '@murmuration/store';
-import { loadDeltas } from '../src/engine-lane.ts';
+import { loadDeltas } from '../src/load-deltas.ts';
 
 test('loadDeltas pulls a blob again whose file was corrupted on disk', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'murmuration-deltas-'));
