@@ -46,7 +46,7 @@ function textOf(event: PeerEvent): string | undefined {
     case 'certified':
       return `round ${event.round} is certified with the work of ${event.authors.length} ${event.authors.length === 1 ? 'peer' : 'peers'}${event.own ? ', ours among it' : ''}`;
     case 'skipped':
-      return `view ${event.view} was skipped: its proposer did not answer in time`;
+      return `view ${event.view} was skipped: its proposer did not answer`;
     case 'admitted':
       return `${event.peer} is a member from epoch ${event.epoch} on`;
     case 'installed':

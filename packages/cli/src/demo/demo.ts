@@ -314,7 +314,7 @@ function wordsFor(event: PeerEvent, language: string, isFirst: boolean): string 
     case 'admitted':
       return isFirst ? `the invited peer is a member from epoch ${event.epoch} on` : undefined;
     case 'skipped':
-      return isFirst ? `view ${event.view} was skipped: its proposer did not answer in time` : undefined;
+      return isFirst ? `view ${event.view} was skipped: its proposer did not answer` : undefined;
     default:
       return undefined;
   }
