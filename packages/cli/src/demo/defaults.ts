@@ -51,5 +51,7 @@ export const stallTimeoutMs: number = 2 * minute;
 export const stopGraceMs: number = 5 * second;
 /** Lines of a peer's error output that are kept to explain an exit. */
 export const stderrLinesMax = 20;
+/** After the last round each peer reports its traffic once more; it does so every second. */
+export const lastStatusMs: number = 1.5 * second;
 /** The killed peer stays away at least this long, so that its absence can be seen. */
 export const absenceMinMs: number = 3 * second;

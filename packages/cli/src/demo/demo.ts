@@ -17,6 +17,7 @@ import {
   absenceMinMs,
   languageName,
   languages,
+  lastStatusMs,
   model,
   script,
   stallTimeoutMs,
@@ -72,6 +73,7 @@ export class Demo {
   readonly #rounds: number;
   readonly #failure = Promise.withResolvers<never>();
   readonly #everyoneEnded = Promise.withResolvers<void>();
+  #everyoneStarted = false;
   #round = 0;
   #lastRoundMs = performance.now();
   #lateFirstContribution: number | undefined;
@@ -122,10 +124,11 @@ export class Demo {
       this.#joinLate(link),
       this.#reach(this.#rounds),
     ]);
+    this.#everyoneStarted = true;
     this.#wake();
     await this.#everyoneEnded.promise;
     const seconds = (performance.now() - startedMs) / 1_000;
-    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    await new Promise((resolve) => setTimeout(resolve, lastStatusMs));
     const peers = [...this.#peers];
     for (const peer of peers) await peer.stop();
     return {
@@ -281,7 +284,8 @@ export class Demo {
     const due = this.#waiters.filter(({ round }) => round <= this.#round);
     this.#waiters = this.#waiters.filter(({ round }) => round > this.#round);
     for (const { resolve } of due) resolve();
-    if (this.#peers.every(({ endRoot }) => endRoot !== undefined)) this.#everyoneEnded.resolve();
+    if (this.#everyoneStarted && this.#peers.every(({ endRoot }) => endRoot !== undefined))
+      this.#everyoneEnded.resolve();
   }
 
   #reach(round: number): Promise<void> {
