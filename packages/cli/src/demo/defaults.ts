@@ -21,7 +21,7 @@ export const model = { vocabulary: 260, context: 128, width: 128, layers: 4, hea
 
 /** Chosen by measuring; see the table in the package's README. */
 export const training = {
-  steps: 600,
+  steps: 800,
   stepsPerRound: 5,
   /** A round takes a fifth of a second when the engines pause for it, and stale steps cost more than that. */
   overlapSteps: 0,
