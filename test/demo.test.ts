@@ -67,7 +67,7 @@ describe('murmur demo', () => {
     assert.equal(new Set(Object.values(result.roots)).size, 1);
     assert.equal(result.rounds, 12);
     assert.ok(result.killed.endedEqual && result.late.endedEqual);
-    assert.ok(result.bytes.timesSmaller > 10, `${result.bytes.timesSmaller}`);
+    assert.ok(result.bytes.timesSmaller > 100, `${result.bytes.timesSmaller}`);
     for (const { common } of Object.values(result.bitsPerByte))
       assert.ok(common > 0 && common < 8, `${common}`);
     assert.ok(existsSync(result.exported));
@@ -81,7 +81,7 @@ describe('murmur demo', () => {
     const exit = await run(['demo', '--steps', '60', '--directory', folder], (child) => {
       setTimeout(() => child.kill('SIGTERM'), 8_000);
     });
-    assert.notEqual(exit.code, 0);
+    assert.equal(exit.code, 143);
     assert.deepEqual(processesOf(folder), []);
   });
 });

@@ -18,6 +18,9 @@ process.emitWarning = (warning, ...rest) => {
   if (!/SQLite is an experimental feature/.test(String(warning))) emitWarning.call(process, warning, ...rest);
 };
 
+// npm runs scripts in the project's folder; paths on the command line are meant where the user stands.
+if (process.env.npm_lifecycle_event === 'murmur' && process.env.INIT_CWD) process.chdir(process.env.INIT_CWD);
+
 import('../dist/main.js')
   .then(({ main }) => main(process.argv.slice(2)))
   .then((exitCode) => {

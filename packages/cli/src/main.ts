@@ -65,7 +65,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.success : exitCodes.usage;
     if (error instanceof FactError) {
       console.error(`murmur: ${error.message}`);
-      return exitCodes.failure;
+      return Number(process.exitCode ?? exitCodes.failure);
     }
     console.error(error);
     return exitCodes.internal;

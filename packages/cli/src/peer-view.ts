@@ -2,6 +2,7 @@
 import type { PeerEvent, PeerStatus } from '@murmuration/peer';
 import { formatBytes, formatCount } from './format.ts';
 import { createLiveView } from './live-view.ts';
+import { formatRunLink } from './run-link.ts';
 
 export interface PeerView {
   show(event: PeerEvent): void;
@@ -14,7 +15,7 @@ export function createPeerView(): PeerView {
     show(event) {
       if (event.kind === 'status') view.show([statusLine(event.status)]);
       const text = textOf(event);
-      if (text) view.tell(text);
+      for (const line of text?.split('\n') ?? []) view.tell(line);
     },
     close: () => view.close(),
   };
@@ -24,17 +25,17 @@ const statusLine = (status: PeerStatus): string =>
   [
     `${status.phase === 'running' ? status.role : status.phase}`,
     `round ${status.round} of ${status.rounds}`,
+    `root ${status.stateRoot.slice(0, 8)}`,
+    `${status.membersConnected} of ${status.members} members`,
     `loss ${status.loss?.toFixed(3) ?? '–'}`,
     `${formatCount(status.tokensPerSecond)} tokens/s`,
-    `${status.membersConnected} of ${status.members} members connected`,
     `${formatBytes(status.traffic.sent)} sent, ${formatBytes(status.traffic.received)} received`,
-    `root ${status.stateRoot.slice(0, 8)}`,
   ].join(' · ');
 
 function textOf(event: PeerEvent): string | undefined {
   switch (event.kind) {
     case 'listening':
-      return `peer ${event.peer} listens on\n${event.addresses.map((address) => `  ${address}`).join('\n')}`;
+      return `peer ${event.peer}; others join by\n${formatRunLink({ runId: event.runId, peers: event.addresses })}`;
     case 'waiting':
       return `waiting for a peer that has the ${event.for}`;
     case 'opened':

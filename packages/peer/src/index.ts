@@ -61,7 +61,12 @@ export interface PeerStatus {
 }
 
 export type PeerEvent =
-  | { readonly kind: 'listening'; readonly peer: PeerId; readonly addresses: readonly string[] }
+  | {
+      readonly kind: 'listening';
+      readonly peer: PeerId;
+      readonly runId: Cid;
+      readonly addresses: readonly string[];
+    }
   | { readonly kind: 'waiting'; readonly for: 'run settings' | 'model graph' }
   | {
       readonly kind: 'opened';

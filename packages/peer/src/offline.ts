@@ -26,6 +26,7 @@ export async function openOffline(options: {
   readonly data?: readonly string[];
   readonly threads?: number;
 }): Promise<OfflineRun> {
+  openStore({ directory: options.directory, readOnly: true }).close();
   const store = openStore({ directory: options.directory });
   try {
     const runId = store.runId;

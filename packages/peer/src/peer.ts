@@ -28,9 +28,10 @@ const invitationSetting = 'invitation';
 /** Starts a peer; resolves as soon as it listens. Everything after that is told by events. */
 export async function createPeer(init: PeerInit, components: PeerComponents = {}): Promise<Peer> {
   const { directory, blobBytesMax } = parsePeerConfig(init.config);
+  if (!init.runId) openStore({ directory, readOnly: true }).close();
   const store = openStore({ directory, blobBytesMax, ...(init.runId ? { runId: init.runId } : {}) });
   try {
-    const config = rememberConfig(store, init.config);
+    const { config, remember } = settledConfig(store, init.config);
     const runId = store.runId;
     if (!runId)
       throw new PeerError(
@@ -40,9 +41,19 @@ export async function createPeer(init: PeerInit, components: PeerComponents = {}
           directory,
         },
       );
+    if (config.data.length === 0 && config.role !== 'observer')
+      throw new PeerError('data: expected text to train on (or the role of an observer), got none', {
+        code: 'bad-settings',
+      });
     runDigest(runId);
     if (init.invitation) store.putSetting(invitationSetting, init.invitation);
-    const peer = new RunningPeer({ runId, config, store, onEvent: components.onEvent ?? (() => undefined) });
+    const peer = new RunningPeer({
+      runId,
+      config,
+      remember,
+      store,
+      onEvent: components.onEvent ?? (() => undefined),
+    });
     await peer.start();
     return peer;
   } catch (error) {
@@ -51,18 +62,21 @@ export async function createPeer(init: PeerInit, components: PeerComponents = {}
   }
 }
 
-/** Settings that are not given now are those of the last time. */
-function rememberConfig(store: Store, given: PeerConfigInput): PeerConfig {
+/** Settings that are not given now are those of the last time; to be remembered once they have proved to work. */
+function settledConfig(store: Store, given: PeerConfigInput): { config: PeerConfig; remember(): void } {
   const saved = store.getSetting(configSetting);
   const earlier = saved ? (JSON.parse(textOf(saved)) as Partial<PeerConfigInput>) : {};
-  const config = parsePeerConfig({ ...earlier, ...given });
-  store.putSetting(configSetting, bytesOf(JSON.stringify({ ...earlier, ...given })));
-  return config;
+  const settled = { ...earlier, ...given };
+  return {
+    config: parsePeerConfig(settled),
+    remember: () => store.putSetting(configSetting, bytesOf(JSON.stringify(settled))),
+  };
 }
 
 interface RunningPeerInit {
   readonly runId: Cid;
   readonly config: PeerConfig;
+  remember(): void;
   readonly store: Store;
   onEvent(event: PeerEvent): void;
 }
@@ -72,6 +86,7 @@ class RunningPeer implements Peer {
   readonly finished: Promise<void>;
   readonly #runId: Cid;
   readonly #config: PeerConfig;
+  readonly #remember: () => void;
   readonly #store: Store;
   readonly #onEvent: (event: PeerEvent) => void;
   readonly #abort = new AbortController();
@@ -86,7 +101,7 @@ class RunningPeer implements Peer {
   #intervals: NodeJS.Timeout[] = [];
   #stopping: Promise<void> | undefined;
 
-  constructor({ runId, config, store, onEvent }: RunningPeerInit) {
+  constructor({ runId, config, remember, store, onEvent }: RunningPeerInit) {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.finished = promise;
     this.finished.catch(() => undefined);
@@ -94,6 +109,7 @@ class RunningPeer implements Peer {
     this.id = store.identity.peer;
     this.#runId = runId;
     this.#config = config;
+    this.#remember = remember;
     this.#store = store;
     this.#onEvent = (event) => {
       onEvent(event);
@@ -122,7 +138,7 @@ class RunningPeer implements Peer {
         onDisconnect: (peer) => this.#peerChanged(peer, 'disconnected'),
       },
     );
-    this.#onEvent({ kind: 'listening', peer: this.id, addresses: this.addresses() });
+    this.#onEvent({ kind: 'listening', peer: this.id, runId: this.#runId, addresses: this.addresses() });
     this.#intervals = [
       setInterval(() => void this.#tick().catch((error: unknown) => this.#fail(error)), statusEveryMs),
       setInterval(() => this.#saveAddressesOrFail(), saveAddressesEveryMs),
@@ -178,6 +194,7 @@ class RunningPeer implements Peer {
     this.#run = run;
     this.#checkInvitation(run);
     await this.#openSession(run, graph).catch((error: unknown) => this.#recover(error, run, graph));
+    this.#remember();
   }
 
   #checkInvitation(run: RunConfig): void {

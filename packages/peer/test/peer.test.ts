@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -82,9 +82,33 @@ describe('createPeer', () => {
 
   test('refuses a folder that belongs to no run', async () => {
     const run = await tiny();
-    await assert.rejects(createPeer({ config: { directory: join(run.directory, 'new'), ...loopback } }), {
-      code: 'no-run',
-    });
+    const folder = join(run.directory, 'keyed');
+    openStore({ directory: folder }).close();
+    await assert.rejects(createPeer({ config: { directory: folder, ...loopback } }), { code: 'no-run' });
+  });
+
+  test('makes no folder where there is none to go on from', async () => {
+    const run = await tiny();
+    const folder = join(run.directory, 'mistyped');
+    await assert.rejects(createPeer({ config: { directory: folder, ...loopback } }), { name: 'StoreError' });
+    assert.equal(existsSync(folder), false);
+  });
+
+  test('forgets settings that did not work', bounded, async () => {
+    const run = await tiny();
+    const config = { directory: run.store(0), data: [run.text], ...loopback };
+    await assert.rejects(createPeer({ config: { ...config, listen: ['nowhere'] } }));
+    const remembered = (): Uint8Array | undefined => {
+      const store = openStore({ directory: run.store(0), readOnly: true });
+      const setting = store.getSetting('peer-config');
+      store.close();
+      return setting;
+    };
+    assert.equal(remembered(), undefined);
+    const { onEvent, until } = collectEvents();
+    await start({ config }, { onEvent });
+    await until('certified');
+    assert.match(Buffer.from(remembered() ?? []).toString(), /127\.0\.0\.1/);
   });
 
   test('refuses a store of another run', async () => {
@@ -104,10 +128,13 @@ describe('createPeer', () => {
     await new Promise((resolve) => server.once('listening', resolve));
     const { port } = server.address() as { port: number };
     const listen = [`/ip4/127.0.0.1/tcp/${port}`];
-    await assert.rejects(createPeer({ config: { ...loopback, directory: run.store(0), listen } }), {
-      code: 'port-in-use',
-      message: new RegExp(String(port)),
-    });
+    await assert.rejects(
+      createPeer({ config: { ...loopback, directory: run.store(0), data: [run.text], listen } }),
+      {
+        code: 'port-in-use',
+        message: new RegExp(String(port)),
+      },
+    );
     server.close();
     openStore({ directory: run.store(0) }).close();
   });

@@ -1,4 +1,4 @@
-/** The voting rules of DESIGN §4: propose, notarize, skip, finalize. Each function takes the one step that is possible now. */
+/** The voting rules (PROTOCOL.md): propose, notarize, skip, finalize. Each function takes the one step that is possible now. */
 import type { PeerId } from '@murmuration/base';
 import { cidOfDigest } from '@murmuration/base';
 import { wantList } from './blobs.ts';

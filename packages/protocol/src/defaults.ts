@@ -18,9 +18,9 @@ export const rosterMax = 128;
 /** A ledger entry: header, list and certificate at their largest. */
 export const entryBytesMax: number = 320 * KiB;
 
-/** Blocks that may be applied before one of them is final; then proposals carry no contributions (DESIGN §4). */
+/** Blocks that may be applied before one of them is final; then proposals carry no contributions. */
 export const depthMax = 8;
-/** Blocks whose certified norms bound the clip (DESIGN §5). */
+/** Blocks whose certified norms bound the clip. */
 export const normHistory = 16;
 /** Deltas of one block together: what a home link can pull within a round. */
 export const blockBytesMax: number = 256 * MiB;

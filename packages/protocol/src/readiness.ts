@@ -1,4 +1,4 @@
-/** When a round closes: which members we wait for, and how long (DESIGN §4). Ready latches per head. */
+/** When a round closes: which members we wait for, and how long. Ready latches per head. */
 import type { PeerId } from '@murmuration/base';
 import { depthMax } from './defaults.ts';
 import { headOf, type Machine, rosterOf, tipOf } from './machine.ts';

@@ -1,5 +1,5 @@
 /**
- * What a block's clip and weight rules make of its contributions (DESIGN §5): only + × ÷ and comparisons on float64,
+ * What a block's clip and weight rules make of its contributions: only + × ÷ and comparisons on float64,
  * summed in the order of contribution CIDs, so that every platform gets the same bits.
  */
 import { outerStepAt, type PeerId, type RunConfig } from '@murmuration/base';

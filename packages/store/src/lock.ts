@@ -49,16 +49,17 @@ export function lockFolder(directory: string): Lock {
 /** The id of the process that has a folder open for writing, if one has. */
 export function processUsing(directory: string): number | undefined {
   const path = join(directory, 'lock');
-  if (!statSync(path, { throwIfNoEntry: false })) return undefined;
-  const database = new DatabaseSync(path, { readOnly: false });
+  let database: DatabaseSync | undefined;
   try {
+    if (!statSync(path, { throwIfNoEntry: false })) return undefined;
+    database = new DatabaseSync(path, { readOnly: false });
     database.exec('BEGIN IMMEDIATE; ROLLBACK;');
     return undefined;
   } catch (error) {
-    if ((error as { errcode?: number }).errcode === busy) return holderIn(database);
+    if (database && (error as { errcode?: number }).errcode === busy) return holderIn(database);
     throw storeErrorOf(error, path);
   } finally {
-    database.close();
+    database?.close();
   }
 }
 

@@ -1,8 +1,7 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { languages, training } from '../demo/defaults.ts';
 import { createDemoView } from '../demo/demo-view.ts';
 import { describeResult, resultOf } from '../demo/result.ts';
-import { CliError } from '../errors.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { stopOnSignals } from '../signals.ts';
 import { wholeNumber, withJson } from './options.ts';
@@ -10,7 +9,7 @@ import { wholeNumber, withJson } from './options.ts';
 interface DemoCommandOptions {
   readonly json: boolean;
   readonly steps: number;
-  readonly solo: string;
+  readonly solo: 'one' | 'all' | 'none';
   readonly directory: string;
 }
 
@@ -20,7 +19,11 @@ export function addDemo(program: Command): void {
       'four peers on this machine, each with text in its own language, teach one model; about five minutes',
     )
     .option('--steps <count>', 'inner steps of each peer', wholeNumber(20, 1_000_000), training.steps)
-    .option('--solo <who>', 'train peers alone to compare with: one, all, none', 'one')
+    .addOption(
+      new Option('--solo <who>', 'train peers alone to compare with')
+        .choices(['one', 'all', 'none'])
+        .default('one'),
+    )
     .option('--directory <folder>', 'where text, stores and the model go', 'murmuration-demo')
     .addHelpText(
       'after',
@@ -31,13 +34,9 @@ certify every round. One is killed and restarted; a fifth joins late. The exit c
     .action(runDemo);
 }
 
-function soloLanguages(solo: string): readonly string[] {
+function soloLanguages(solo: DemoCommandOptions['solo']): readonly string[] {
   if (solo === 'one') return languages.founders.slice(0, 1);
-  if (solo === 'all') return [...languages.founders, languages.late];
-  if (solo === 'none') return [];
-  throw new CliError(`--solo: expected one, all or none, got ${JSON.stringify(solo)}`, {
-    code: 'bad-option',
-  });
+  return solo === 'all' ? [...languages.founders, languages.late] : [];
 }
 
 async function runDemo(options: DemoCommandOptions): Promise<void> {

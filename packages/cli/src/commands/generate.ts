@@ -16,7 +16,7 @@ export function addGenerate(program: Command): void {
     .description('let the common model continue a prompt')
     .option('--model <file>', 'an exported ONNX file, instead of the folder of a peer')
     .option('--prompt <text>', 'text to continue', '')
-    .option('--bytes <count>', 'bytes to write', wholeNumber(1, 100_000), 200)
+    .option('--bytes <count>', 'bytes to write', wholeNumber(1, 65_536), 200)
     .option('--temperature <value>', '0 takes the likeliest byte', decimalNumber(0, 10), 0.8)
     .option('--seed <text>', 'same seed, same text', 'murmuration')
     .action(async (options: GenerateOptions) => {

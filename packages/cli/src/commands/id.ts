@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { openStore } from '@murmuration/store';
 import type { Command } from 'commander';
 import { withJson, withStore } from './options.ts';
@@ -8,7 +10,7 @@ export function addId(program: Command): void {
       "print this folder's peer id, making its key first if there is none (founders and guests need it)",
     )
     .action((options: { store: string; json: boolean }) => {
-      const store = openStore({ directory: options.store });
+      const store = openStore({ directory: options.store, readOnly: existsSync(join(options.store, 'key')) });
       const { peer } = store.identity;
       store.close();
       console.log(options.json ? JSON.stringify({ peer }) : peer);

@@ -1,6 +1,6 @@
 import { publicKeyOf } from '@murmuration/base';
 import { openStore } from '@murmuration/store';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { CliError } from '../errors.ts';
 import { formatRunLink } from '../run-link.ts';
 import { collect, decimalNumber, wholeNumber, withJson, withStore } from './options.ts';
@@ -11,7 +11,7 @@ interface InitOptions {
   readonly name: string;
   readonly founder?: string[];
   readonly address?: string[];
-  readonly quorum: string;
+  readonly quorum: 'crash' | 'byzantine';
   readonly rounds: number;
   readonly steps: number;
   readonly overlap: number;
@@ -37,10 +37,10 @@ export function addInit(program: Command): void {
       'where this peer will be reached, for the link; may be repeated',
       collect,
     )
-    .option(
-      '--quorum <mode>',
-      'crash: members may fail (a majority decides); byzantine: some may lie',
-      'crash',
+    .addOption(
+      new Option('--quorum <mode>', 'crash: members may fail (a majority decides); byzantine: some may lie')
+        .choices(['crash', 'byzantine'])
+        .default('crash'),
     )
     .option('--rounds <count>', 'the run ends after this many rounds', wholeNumber(1, 2 ** 31), 10_000)
     .option('--steps <count>', 'inner steps of a peer per round', wholeNumber(1, 100_000), 5)
@@ -83,10 +83,6 @@ The settings are the run's identity: to change one is to found another run.`,
 }
 
 async function initRun(options: InitOptions): Promise<void> {
-  if (options.quorum !== 'crash' && options.quorum !== 'byzantine')
-    throw new CliError(`--quorum: expected crash or byzantine, got ${JSON.stringify(options.quorum)}`, {
-      code: 'bad-option',
-    });
   if (options.width % options.heads !== 0)
     throw new CliError(`--heads: expected a divisor of the width ${options.width}, got ${options.heads}`, {
       code: 'bad-option',
@@ -122,11 +118,11 @@ async function initRun(options: InitOptions): Promise<void> {
       graceMs: Math.round(options.grace * 1_000),
       viewTimeoutMs: Math.round(options.viewTimeout * 1_000),
     });
+    const peers = (options.address ?? []).map((address) => `${address}/p2p/${store.identity.peer}`);
+    const link = formatRunLink({ runId, peers });
     store.bindRun(runId);
     await store.putBlob(runId, settings);
     await store.putBlob(run.model.graph, graph);
-    const peers = (options.address ?? []).map((address) => `${address}/p2p/${store.identity.peer}`);
-    const link = formatRunLink({ runId, peers });
     if (options.json)
       console.log(
         JSON.stringify({ runId, link, peer: store.identity.peer, parameters: run.initial.parameters }),
@@ -135,7 +131,7 @@ async function initRun(options: InitOptions): Promise<void> {
       console.log(
         `run          ${options.name} (${run.initial.parameters.toLocaleString('en')} parameters, ${run.rounds} rounds)\n` +
           `id           ${runId}\nthis peer    ${store.identity.peer}\nlink         ${link}\n\n` +
-          `Next: murmur start --store ${options.store} --data <folder of text>` +
+          `Next: npm run murmur -- start --store ${options.store} --data <folder of text>` +
           (peers.length === 0
             ? '\n(`murmur start` prints the addresses that belong into the link as ?peer=…)'
             : ''),

@@ -1,7 +1,7 @@
-import { existsSync, rmSync } from 'node:fs';
+import { readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
-import { processUsing } from '@murmuration/store';
+import { openStore, processUsing } from '@murmuration/store';
 import type { Command } from 'commander';
 import { CliError } from '../errors.ts';
 import { withStore } from './options.ts';
@@ -19,17 +19,21 @@ What the peer contributed stays in the common model. A founder that leaves still
 go on as long as enough of them remain.`,
     )
     .action(async ({ store, yes }: { store: string; yes: boolean }) => {
-      if (!existsSync(join(store, 'key')))
-        throw new CliError(`${store}: expected the folder of a peer, found no key in it`, {
-          code: 'no-store',
-          store,
-        });
+      openStore({ directory: store, readOnly: true }).close();
       if (!yes && !(await confirm(`Delete ${store} with its key and ledger? This cannot be undone. [y/N] `)))
         throw new CliError('nothing was deleted', { code: 'not-confirmed' });
       await stopPeer(store);
-      rmSync(store, { recursive: true });
-      console.log(`left: ${store} is gone`);
+      removeStore(store);
+      console.log(`left: the peer's files in ${store} are gone`);
     });
+}
+
+/** Only what a peer's store and engine put there; a folder that holds something else as well stays. */
+function removeStore(store: string): void {
+  const isOurs = /^(key|lock|ledger\.sqlite)(-.*)?$|^(blobs|snapshots|engine)$/;
+  for (const name of readdirSync(store))
+    if (isOurs.test(name)) rmSync(join(store, name), { recursive: true });
+  if (readdirSync(store).length === 0) rmdirSync(store);
 }
 
 async function confirm(question: string): Promise<boolean> {

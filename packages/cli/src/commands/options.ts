@@ -1,5 +1,4 @@
-import type { Command } from 'commander';
-import { InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 
 export const defaultStore = 'murmuration-peer';
 
@@ -62,7 +61,7 @@ export const withPeerOptions = (command: Command): Command =>
     .option('--observer', 'follow the run without training', false)
     .option('--no-mdns', 'do not look for peers on the local network')
     .option('--dht-client', 'only ask the DHT, as a peer that others cannot reach', false)
-    .option('--while-stdin-open', 'stop when standard input ends', false);
+    .addOption(new Option('--while-stdin-open', 'stop when standard input ends').default(false).hideHelp());
 
 export interface PeerOptions {
   readonly store: string;

@@ -1,5 +1,7 @@
+import { readLedgerEntry } from '@murmuration/protocol';
 import { openStore, processUsing } from '@murmuration/store';
 import type { Command } from 'commander';
+import { toString as textOf } from 'uint8arrays/to-string';
 import { CliError } from '../errors.ts';
 import { formatBytes, formatCount } from '../format.ts';
 import { withJson, withStore } from './options.ts';
@@ -16,6 +18,10 @@ export function addStatus(program: Command): void {
         if (!runId) throw new CliError(`${directory} belongs to no run yet`, { code: 'no-store', directory });
         const saved = lastStatus(store);
         const round = store.lastHeight() ?? 0;
+        const [newest] = store.entries(round, 1);
+        const stateRoot = newest
+          ? textOf(readLedgerEntry(newest.bytes, runId).stateRoot, 'base16')
+          : undefined;
         if (json) {
           console.log(
             JSON.stringify({
@@ -23,6 +29,7 @@ export function addStatus(program: Command): void {
               peer: store.identity.peer,
               pid: pid ?? null,
               round,
+              stateRoot: stateRoot ?? null,
               status: saved ?? null,
             }),
           );
@@ -33,10 +40,12 @@ export function addStatus(program: Command): void {
           ['peer', `${store.identity.peer}${saved ? ` (${saved.status.role})` : ''}`],
           ['process', pid === undefined ? 'not running' : `running, pid ${pid}`],
           ['round', `${round}${saved ? ` of ${saved.status.rounds}` : ''}, final`],
+          ['state root', stateRoot ?? '–'],
+          ...(saved && pid !== undefined
+            ? [['members', `${saved.status.membersConnected} of ${saved.status.members} connected`]]
+            : []),
           ...(saved
             ? [
-                ['state root', saved.status.stateRoot],
-                ['members', `${saved.status.membersConnected} of ${saved.status.members} connected`],
                 [
                   'training',
                   `step ${saved.status.step}, loss ${saved.status.loss?.toFixed(3) ?? '–'}, ${formatCount(saved.status.tokensPerSecond)} tokens/s`,

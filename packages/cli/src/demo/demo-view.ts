@@ -38,7 +38,7 @@ function rowsOf(peers: readonly PeerProcess[], rounds: number, elapsed: string):
   const rows = peers.map((peer) => {
     const { status } = peer;
     const name = languageName(peer.language);
-    if (!peer.running || !status) return [name, peer.running ? 'starting' : 'killed'];
+    if (!status || (!peer.running && !peer.endRoot)) return [name, peer.running ? 'starting' : 'killed'];
     return [
       name,
       status.phase === 'running' ? status.role : status.phase,

@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Cid } from '@murmuration/base';
 import { createRun, freshNonce, type PeerEvent } from '@murmuration/peer';
-import { openStore } from '@murmuration/store';
+import { openStore, processUsing } from '@murmuration/store';
 import { CliError } from '../errors.ts';
 import { formatBytes } from '../format.ts';
 import { invite } from '../invite.ts';
@@ -61,6 +61,18 @@ function prepareFolder(directory: string): void {
       code: 'store-exists',
       directory,
     });
+  for (const language of [...languages.founders, languages.late]) {
+    const pid = processUsing(join(directory, 'peers', language));
+    if (pid !== undefined)
+      throw new CliError(
+        `a demo runs in ${directory} already (process ${pid}): choose another with --directory`,
+        {
+          code: 'store-exists',
+          directory,
+          pid,
+        },
+      );
+  }
   rmSync(join(directory, 'peers'), { recursive: true, force: true });
   mkdirSync(directory, { recursive: true });
   writeFileSync(join(directory, marker), '');
