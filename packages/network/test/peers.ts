@@ -90,6 +90,18 @@ export interface Rogue {
   readonly peer: PeerId;
 }
 
+/** Several rogues in one second are more than a host may open connections: a refused one comes again. */
+async function dialPatiently(node: Node, address: string): Promise<void> {
+  for (let attempt = 1; ; attempt++)
+    try {
+      await node.dial(multiaddr(address));
+      return;
+    } catch (error) {
+      if (attempt === 20) throw error;
+      await sleep(250);
+    }
+}
+
 /** A bare node that speaks the run's gossip, and on other protocols says whatever the test wants. */
 export async function startRogue(
   t: TestContext,
@@ -116,7 +128,7 @@ export async function startRogue(
   node.services.gossip.subscribe(topicOf(runId));
   for (const [protocol, handler] of Object.entries(answer))
     await node.handle(protocol, handler, { maxInboundStreams: 64 });
-  for (const address of bootstrap) await node.dial(multiaddr(address));
+  for (const address of bootstrap) await dialPatiently(node, address);
   return { node, peer: node.peerId.toString() as PeerId };
 }
 
