@@ -1,6 +1,6 @@
 /**
  * One life of the replica and its engine. The session owns both, a lane of engine calls, a trainer and a blob
- * fetcher; the network and the store outlive it. If the engine dies, the peer ends this session and opens the next
+ * fetcher; the network and the store outlive it. If the engine dies, the peer ends its session and opens the next
  * one from the store, by the same path as after a crash of the whole process.
  *
  * One event's way: gossip, a timer, a fetched blob or an engine's answer is queued; the pump hands it to the replica
