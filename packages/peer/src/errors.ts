@@ -1,5 +1,5 @@
 import { FactError } from '@murmuration/base';
 
 export class PeerError extends FactError<
-  'bad-settings' | 'bad-invitation' | 'no-run' | 'bad-run' | 'engine-failed' | 'stopped'
+  'bad-settings' | 'bad-invitation' | 'no-run' | 'bad-run' | 'stopped'
 > {}

@@ -2,7 +2,7 @@
 import { type Cid, encodeCbor, merkleRoot, type PeerId, type RunConfig } from '@murmuration/base';
 import { fromString } from 'uint8arrays/from-string';
 import { normHistory } from './defaults.ts';
-import type { BlockId, Contribution } from './index.ts';
+import type { Contribution } from './index.ts';
 import type { Invitation } from './invitation.ts';
 import type { Hash } from './statement.ts';
 import { lowerMedian } from './weights.ts';
@@ -69,7 +69,3 @@ export function nextState(
 /** Merkle root of θ's name and of the ledger state: what peers compare. */
 export const stateRootOf = (tensors: Cid, state: LedgerState, hash: Hash): Uint8Array =>
   merkleRoot([fromString(tensors), encodeCbor(state)], hash);
-
-/** Whether two block ids are the same; absent ones never are. */
-export const sameBlock = (a: BlockId | undefined, b: BlockId | undefined): boolean =>
-  a !== undefined && a === b;
