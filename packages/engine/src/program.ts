@@ -1,10 +1,11 @@
-/** Sessions of onnxruntime over vectors that stay where they are. */
+/** Programs: sessions of onnxruntime over vectors that stay where they are. */
 
 import { differentiate } from '@murmuration/autodiff';
 import { FactError, type ParameterLayout, tensorView } from '@murmuration/base';
-import { type Model, pruneModel, writeModel } from '@murmuration/onnx';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { type Model, pruneModel } from '@murmuration/onnx';
+import { Tensor } from 'onnxruntime-node';
 import { EngineError } from './errors.ts';
+import { createSession, runSession } from './session.ts';
 
 /** One inner step's forward and backward pass. */
 export interface TrainingProgram {
@@ -24,49 +25,6 @@ export interface ForwardProgram {
     targets: BigInt64Array,
     context: number,
   ): Promise<Float32Array>;
-}
-
-async function createSession(
-  model: Model,
-  threads: number,
-  dimensions: Readonly<Record<string, number>> = {},
-): Promise<InferenceSession> {
-  try {
-    return await InferenceSession.create(writeModel(model), {
-      executionProviders: ['cpu'],
-      intraOpNumThreads: threads,
-      interOpNumThreads: 1,
-      executionMode: 'sequential',
-      graphOptimizationLevel: 'all',
-      // One block planned for a whole step costs 55 MB more at 0.9 M parameters, 250 MB at 5 M, and saves no time.
-      enableMemPattern: false,
-      freeDimensionOverrides: dimensions,
-      logSeverityLevel: 3,
-    });
-  } catch (error) {
-    throw new EngineError(
-      `the graph cannot run: ${(error as Error).message}`,
-      { code: 'bad-graph' },
-      { cause: error },
-    );
-  }
-}
-
-/** What the graph makes of its inputs; a failing operator is the graph's fault. */
-async function runSession(
-  session: InferenceSession,
-  feeds: InferenceSession.FeedsType,
-  fetches: InferenceSession.FetchesType,
-): Promise<InferenceSession.ReturnType> {
-  try {
-    return await session.run(feeds, fetches);
-  } catch (error) {
-    throw new EngineError(
-      `the graph failed: ${(error as Error).message}`,
-      { code: 'bad-graph' },
-      { cause: error },
-    );
-  }
 }
 
 const viewTensors = (vector: Float32Array, layout: ParameterLayout, prefix = ''): Record<string, Tensor> =>
