@@ -1,5 +1,6 @@
-"""What the official `onnx` package says, for the tests of @murmuration/onnx: its schema's fields, and a model that it
-wrote with every kind of attribute and of tensor storage.
+"""What the official `onnx` package says, for the tests of @murmuration/onnx: its schema's fields, a model that it
+wrote with every kind of attribute and of tensor storage, and which operators a new opset version changed in a way
+that breaks nodes of the version before.
 
     python scripts/onnx-fixture.py packages/onnx/test/fixtures
 
@@ -78,9 +79,49 @@ def model():
     return made
 
 
+def settings(schema):
+    return {
+        name: (attribute.required, helper.get_attribute_value(attribute.default_value))
+        for name, attribute in schema.attributes.items()
+        if attribute.default_value.name or attribute.required
+    }
+
+
+def breaks(old, new):
+    """Whether a node of the old schema may be invalid, or mean something else, under the new one."""
+    removed = set(old.attributes) - set(new.attributes)
+    before, after = settings(old), settings(new)
+    other_default = any(name in after and after[name] != before[name] for name in before)
+    inputs = len(new.inputs) < len(old.inputs) or any(
+        str(given.option) != str(wanted.option) and "Optional" not in str(wanted.option)
+        for given, wanted in zip(old.inputs, new.inputs)
+    )
+    required = any(
+        "Optional" not in str(wanted.option) and "Variadic" not in str(wanted.option)
+        for wanted in list(new.inputs)[len(old.inputs) :]
+    )
+    fewer_outputs = len(new.outputs) < len(old.outputs)
+    return bool(removed) or other_default or inputs or required or fewer_outputs or new.deprecated
+
+
+def breaking_changes(oldest=7, newest=23):
+    versions = {}
+    for each in onnx.defs.get_all_schemas_with_history():
+        if each.domain == "" and each.since_version <= newest:
+            versions.setdefault(each.name, []).append(each)
+    found = []
+    for name, schemas in sorted(versions.items()):
+        schemas.sort(key=lambda each: each.since_version)
+        for old, new in zip(schemas, schemas[1:]):
+            if new.since_version > oldest and breaks(old, new):
+                found.append([name, new.since_version])
+    return found
+
+
 def main():
     folder = Path(sys.argv[1])
     (folder / "schema.json").write_text(json.dumps(schema(), indent=1) + "\n")
+    (folder / "breaking-changes.json").write_text(json.dumps(breaking_changes()) + "\n")
     (folder / "official.onnx").write_bytes(model().SerializeToString(deterministic=True))
 
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { PeerProcess } from '../packages/cli/src/demo/peer-process.ts';
 import { formatRunLink } from '../packages/cli/src/run-link.ts';
-import { createRun, freshNonce, type PeerEvent } from '../packages/peer/src/index.ts';
+import { createRun, freshNonce, type PeerEvent, storeRun, textModel } from '../packages/peer/src/index.ts';
 import { openStore } from '../packages/store/src/index.ts';
 
 const names = ['first', 'second', 'third'] as const;
@@ -68,29 +68,22 @@ describe('three peers as processes on loopback', () => {
   }, async () => {
     for (const name of names) writeFileSync(join(directory, `${name}.txt`), textOf(name));
     const stores = names.map((name) => openStore({ directory: join(directory, name) }));
-    const { run, runId, settings, graph } = createRun({
+    const created = createRun({
       name: 'three',
       nonce: freshNonce(),
       founders: stores.map(({ identity }) => identity.peer),
-      quorum: 'crash',
       rounds,
       steps: 4,
       overlapSteps: 4,
       batch: 4,
-      learningRate: 2e-3,
-      model: { vocabulary: 260, context: 32, width: 32, layers: 1, heads: 2 },
-      k: 64,
-      bits: 1,
-      kappa: 0,
-      outerStep: 1,
-      feedback: 0.95,
+      model: textModel({ vocabulary: 260, context: 32, width: 32, layers: 1, heads: 2 }),
       snapshotEvery: 4,
       graceMs: 1_000,
       viewTimeoutMs: 2_000,
     });
+    const { runId } = created;
     for (const store of stores) store.bindRun(runId);
-    await stores[0]?.putBlob(runId, settings);
-    await stores[0]?.putBlob(run.model.graph, graph);
+    if (stores[0]) await storeRun(stores[0], created);
     for (const store of stores) store.close();
 
     const address = await create('first', ['start', ...options('first')]).start();

@@ -127,16 +127,16 @@ const refused = (code: AutodiffError['code'], text: RegExp) => (error: unknown) 
 
 test('differentiate names operator, node and path when a rule is missing', () => {
   const model = modelOf((builder, a) =>
-    builder.node('Mul', [builder.node('Det', [a], {}, 'odd'), a], {}, 'product'),
+    builder.node('Mul', [builder.node('Riddle', [a], {}, 'odd'), a], {}, 'product'),
   );
   assert.throws(
     () => differentiate(model, { loss: 'loss', parameters: ['a'] }),
     (error) => {
-      refused('no-rule', /Det .*odd.* Det odd → Mul product → ReduceSum loss → loss/)(error);
+      refused('no-rule', /Riddle .*odd.* Riddle odd → Mul product → ReduceSum loss → loss/)(error);
       const { facts } = error as AutodiffError;
       assert.deepEqual(
         [facts.operator, facts.node, facts.path],
-        ['Det', 'odd', ['Det odd', 'Mul product', 'ReduceSum loss', 'loss']],
+        ['Riddle', 'odd', ['Riddle odd', 'Mul product', 'ReduceSum loss', 'loss']],
       );
       return true;
     },
@@ -173,16 +173,29 @@ test('differentiate refuses what is no request', () => {
   );
 });
 
-test('differentiate refuses to guess how symbolic sizes broadcast', () => {
+test('differentiate finds out at run time how symbolic sizes broadcast', async () => {
   const builder = createGraphBuilder('vague');
-  const a = builder.input('a', 'float32', ['n']);
+  const a = builder.input('a', 'float32', ['n', 'k']);
   const b = builder.input('b', 'float32', ['m']);
   builder.output(
     builder.node('ReduceSum', [builder.node('Mul', [a, b])], { keepdims: int(0) }, 'loss'),
     'float32',
     [],
   );
-  assert.throws(() => differentiate(builder.model(), request), refused('unknown-shape', /\[n\]/));
+  const training = differentiate(builder.model(), request);
+  const gradients = async (aShape: readonly number[], a: readonly number[], b: readonly number[]) => {
+    const outputs = await runModel(training, { a: tensor(aShape, a), b: tensor([b.length], b) });
+    return [[...(outputs['gradient:a'] ?? [])], [...(outputs['gradient:b'] ?? [])]];
+  };
+  assert.deepEqual(await gradients([2, 3], [1, 2, 3, 4, 5, 6], [7, 8, 9]), [
+    [7, 8, 9, 7, 8, 9],
+    [5, 7, 9],
+  ]);
+  assert.deepEqual(await gradients([2, 1], [1, 2], [7, 8, 9]), [
+    [24, 24],
+    [3, 3, 3],
+  ]);
+  assert.deepEqual(await gradients([2, 3], [1, 2, 3, 4, 5, 6], [7]), [[7, 7, 7, 7, 7, 7], [21]]);
 });
 
 test('differentiate ends in a model or a typed error on a graph with one flipped bit', () => {

@@ -46,30 +46,95 @@ const count = z
   .min(1)
   .max(2 ** 31);
 const fraction = z.number().min(0).max(1);
+/** The decay of a running mean: at 1 it would never move. */
+const decay = z.number().min(0).lt(1);
+const positive = z.number().positive();
+
+const whole = (kinds: string) => ({ error: `expected ${kinds}` });
+
+/** What samples are made of. */
+const dataSchema = z.discriminatedUnion(
+  'kind',
+  [
+    /** Windows of `context` tokens from text: the graph's inputs are `tokens` and `targets`. */
+    z.strictObject({
+      kind: z.literal('text'),
+      tokenizer: z.literal('bytes'),
+      context: z.int().min(2).max(65_536),
+    }),
+    /** Rows of arrays that are named after the graph's inputs. */
+    z.strictObject({ kind: z.literal('arrays') }),
+  ],
+  whole("kind 'text' or 'arrays'"),
+);
+
+/** β₁, β₂ and ε of AdamW (Loshchilov & Hutter 2019). */
+const moments = { beta1: decay, beta2: decay, epsilon: positive };
+const momentum = { momentum: decay, nesterov: z.boolean() };
+
+const optimizerSchema = z.discriminatedUnion(
+  'kind',
+  [
+    z.strictObject({ kind: z.literal('adamw'), ...moments }),
+    z.strictObject({ kind: z.literal('sgd'), ...momentum }),
+    /** Matrices by orthogonalized momentum (Jordan et al. 2024), all else by AdamW. */
+    z.strictObject({
+      kind: z.literal('muon'),
+      ...momentum,
+      /** Newton–Schulz iterations. */
+      iterations: z.int().min(1).max(16),
+      /** Learning rate of all that is no matrix, as a multiple of that of the matrices. */
+      rateOfVectors: positive,
+      ...moments,
+    }),
+  ],
+  whole("kind 'adamw', 'sgd' or 'muon'"),
+);
+
+/** What follows the warm-up. `floor` is the learning rate at the end, as a fraction of the peak. */
+const scheduleSchema = z.discriminatedUnion(
+  'kind',
+  [
+    z.strictObject({ kind: z.literal('constant') }),
+    z.strictObject({ kind: z.literal('cosine'), floor: fraction }),
+    /** Warm-up, stable, decay: a line down to the floor over the last `decayRounds`. */
+    z.strictObject({ kind: z.literal('wsd'), floor: fraction, decayRounds: count }),
+  ],
+  whole("kind 'constant', 'cosine' or 'wsd'"),
+);
 
 const runConfigSchema = z.strictObject({
   protocol: z.literal(protocolVersion),
   /** 128 random bits in hex: two runs with the same settings are still two runs. */
   nonce: z.string().regex(/^[0-9a-f]{32}$/, 'expected 32 hex digits'),
   name: z.string().min(1).max(64),
-  /** The forward graph: an ONNX model without weights, as a blob. */
-  model: z.strictObject({ graph: cid, bytes: count }),
-  tokenizer: z.literal('bytes'),
-  /** Tokens per sample and samples per inner step. */
-  sample: z.strictObject({ context: z.int().min(2).max(65_536), batch: z.int().min(1).max(65_536) }),
-  /** The seed of θ₀, and the CID of its bytes as a blob. */
-  initial: z.strictObject({ seed: z.string().min(1).max(64), tensors: cid, parameters: count }),
+  model: z.strictObject({
+    /** The forward graph: an ONNX model without weights, as a blob. */
+    graph: cid,
+    bytes: count,
+    /** Weights that never train: one flat vector of so many float32 values, as a blob. */
+    frozen: z.strictObject({ tensors: cid, values: count }).exactOptional(),
+  }),
+  data: dataSchema,
+  /** Samples per micro-batch. */
+  batch: z.int().min(1).max(65_536),
+  /** The CID of θ₀'s bytes as a blob, and the seed that they are drawn from. Without one the blob is fetched. */
+  initial: z.strictObject({
+    tensors: cid,
+    parameters: count,
+    seed: z.string().min(1).max(64).exactOptional(),
+  }),
   inner: z.strictObject({
-    optimizer: z.literal('adamw'),
-    learningRate: z.number().positive(),
-    /** Learning rate at the end of the cosine, as a fraction of the peak. */
-    floor: fraction,
-    warmupRounds: z.int().min(0).max(1_000_000),
-    beta1: fraction,
-    beta2: fraction,
-    epsilon: z.number().positive(),
+    optimizer: optimizerSchema,
+    learningRate: positive,
+    /** Decoupled: a step shrinks a parameter by learningRate · weightDecay, whatever the optimizer. */
     weightDecay: z.number().min(0),
-    clipNorm: z.number().positive(),
+    /** Euclidean norm that a step's gradient is scaled down to. */
+    clipNorm: positive,
+    warmupRounds: z.int().min(0).max(1_000_000),
+    schedule: scheduleSchema,
+    /** Micro-batches whose gradients are averaged into one step. */
+    accumulate: z.int().min(1).max(1_024),
   }),
   round: z.strictObject({
     /** Inner steps between two contributions of a peer. */
@@ -178,6 +243,7 @@ export function parseRunConfig(value: unknown): RunConfig {
       issues: result.error.issues,
     });
   const run = result.data;
+  const { schedule } = run.inner;
   const outerStarts = run.outer.map(({ fromRound }) => fromRound);
   const problem =
     new Set(run.founders).size !== run.founders.length
@@ -187,7 +253,9 @@ export function parseRunConfig(value: unknown): RunConfig {
         : outerStarts[0] !== 0 ||
             outerStarts.some((start, index) => index > 0 && start <= (outerStarts[index - 1] as number))
           ? `outer: expected rising fromRound that start at 0, got ${outerStarts}`
-          : undefined;
+          : schedule.kind === 'wsd' && schedule.decayRounds > run.rounds
+            ? `inner.schedule.decayRounds: expected at most ${run.rounds} (the rounds), got ${schedule.decayRounds}`
+            : undefined;
   if (problem) throw new RunConfigError(`run settings: ${problem}`, { code: 'invalid' });
   return run;
 }
@@ -209,3 +277,7 @@ export function outerStepAt(run: RunConfig, round: number): number {
   const entry = run.outer.findLast(({ fromRound }) => fromRound <= round);
   return (entry ?? (run.outer[0] as { step: number })).step;
 }
+
+/** Tokens of one inner step (samples, where data is arrays): what a contribution's weight counts. */
+export const tokensPerStep = ({ data, batch, inner }: Pick<RunConfig, 'data' | 'batch' | 'inner'>): number =>
+  batch * inner.accumulate * (data.kind === 'text' ? data.context : 1);

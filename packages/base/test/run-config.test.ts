@@ -1,59 +1,37 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
-  cidOf,
   DigestError,
   decodeRunConfig,
   digestOfCid,
   encodeCbor,
   encodeRunConfig,
+  exampleRun,
   hasManifest,
   nameBlob,
   outerStepAt,
   parseRunConfig,
   peerIdOf,
   protocolVersion,
+  type RunConfig,
   RunConfigError,
   type RunConfigInput,
   runDigest,
   runIdOf,
   sha256,
+  tokensPerStep,
 } from '@murmuration/base';
 import fc from 'fast-check';
 
 const founders = [1, 2, 3].map((index) => peerIdOf(sha256(Uint8Array.of(index))));
 const input: RunConfigInput = {
-  protocol: protocolVersion,
-  nonce: '00112233445566778899aabbccddeeff',
-  name: 'starlings',
-  model: { graph: cidOf(Uint8Array.of(1)), bytes: 1_000 },
-  tokenizer: 'bytes',
-  sample: { context: 128, batch: 8 },
-  initial: { seed: 'one', tensors: cidOf(Uint8Array.of(2)), parameters: 1_000_000 },
-  inner: {
-    optimizer: 'adamw',
-    learningRate: 0.002,
-    floor: 0.1,
-    warmupRounds: 10,
-    beta1: 0.9,
-    beta2: 0.95,
-    epsilon: 1e-8,
-    weightDecay: 0.1,
-    clipNorm: 1,
-  },
-  round: { steps: 5, overlapSteps: 5, graceMs: 2_000, durationMaxMs: 60_000, viewTimeoutMs: 3_000 },
-  delta: { chunk: 4_096, k: 64, bits: 2, feedback: 0.95, blobBytesMax: 1_000_000 },
-  aggregation: { rule: 'mean', kappa: 0, guestShare: 0.25, contributionsMax: 256 },
+  ...exampleRun,
   outer: [
     { fromRound: 0, step: 1 },
     { fromRound: 100, step: 0.5 },
   ],
-  quorum: 'crash',
   founders,
   invitationSignatures: 2,
-  lateHeights: 4,
-  snapshotEvery: 64,
-  rounds: 1_000,
 };
 
 /** A copy of the settings in which the value at a dotted path is another one. */
@@ -89,14 +67,24 @@ const refused: [path: string, value: unknown, ...words: (string | number)[]][] =
   ['model.graph', 'hello', 'CIDv1', 'hello'],
   ['model.bytes', 0, '1', '0'],
   ['model.bytes', 1.5, 'int', '1.5'],
-  ['tokenizer', 'words', 'bytes', 'words'],
-  ['sample.context', 1, '2'],
-  ['sample.batch', 100_000, '65536', 100_000],
+  ['model.frozen', { tensors: 'x', values: 1 }, 'CIDv1'],
+  ['data.tokenizer', 'words', 'bytes', 'words'],
+  ['data.context', 1, '2'],
+  ['data.kind', 'images', "'text' or 'arrays'", '"images"'],
+  ['data', { kind: 'arrays', context: 3 }, 'context'],
+  ['batch', 100_000, '65536', 100_000],
+  ['initial.seed', '', '1'],
   ['initial.tensors', undefined, 'string', 'got nothing'],
   ['inner.learningRate', -1, '0', '-1'],
   ['inner.learningRate', Number.NaN, 'NaN'],
-  ['inner.beta1', 1.5, '1', '1.5'],
-  ['inner.epsilon', '1e-8', 'number', '"1e-8"'],
+  ['inner.optimizer', 'adamw', "'adamw', 'sgd' or 'muon'", '"adamw"'],
+  ['inner.optimizer.kind', 'lion', "'adamw', 'sgd' or 'muon'", '"lion"'],
+  ['inner.optimizer.beta1', 1, '<1', '1'],
+  ['inner.schedule.kind', 'steps', "'cosine' or 'wsd'", '"steps"'],
+  ['inner.schedule.floor', 1.5, '1', '1.5'],
+  ['inner.schedule', { kind: 'wsd', floor: 0, decayRounds: 1_001 }, 'decayRounds', '1000', '1001'],
+  ['inner.accumulate', 0, '1', '0'],
+  ['inner.optimizer.epsilon', '1e-8', 'number', '"1e-8"'],
   ['round.steps', '5', 'number', '"5"'],
   ['round.durationMaxMs', 1, '100'],
   ['round.viewTimeoutMs', 86_400_001, '86400000'],
@@ -113,7 +101,7 @@ const refused: [path: string, value: unknown, ...words: (string | number)[]][] =
   ['lateHeights', 17, '16'],
   ['rounds', 0, '1'],
   ['extra', 1, 'extra'],
-  ['inner.momentum', 0.9, 'inner', 'momentum'],
+  ['inner.optimizer.momentum', 0.9, 'inner.optimizer', 'momentum'],
 ];
 
 for (const [path, value, ...words] of refused)
@@ -123,7 +111,8 @@ for (const [path, value, ...words] of refused)
       100,
     ),
     () => {
-      const named = path === 'extra' ? [] : path === 'inner.momentum' ? [] : [`${path}:`];
+      const isNested = typeof value === 'object' && !Array.isArray(value);
+      const named = path === 'extra' || path.endsWith('momentum') || isNested ? [] : [`${path}:`];
       assert.throws(() => parseRunConfig(changed(path, value)), invalid(...named, ...words));
     },
   );
@@ -213,7 +202,7 @@ test('decodeRunConfig ends in a typed error, or in another run, on truncated and
 test('runIdOf names the settings as an ordinary blob, and every setting counts', () => {
   const run = parseRunConfig(input);
   const runId = runIdOf(run);
-  assert.equal(runId, 'bafkreib33tk2iewknk5oyxmox75qdsaybpjeopltv7rretmrenv4jc5uny');
+  assert.equal(runId, 'bafkreif4qm23t5f54zcabp26c7uo2osq2nksu4t5xt4m3f6wd5u76htilu');
   assert.equal(runId, nameBlob(encodeRunConfig(run)).cid);
   assert.equal(hasManifest(runId), false);
   assert.deepEqual(runDigest(runId), digestOfCid(runId));
@@ -225,6 +214,34 @@ test('runIdOf names the settings as an ordinary blob, and every setting counts',
   ];
   const ids = new Set(others.map((other) => runIdOf(parseRunConfig(other))));
   assert.equal(ids.add(runId).size, 5);
+});
+
+test('parseRunConfig accepts every kind of data, optimizer and schedule, and what may be left out', () => {
+  const { seed: _, ...initial } = exampleRun.initial;
+  const momentum = { momentum: 0.9, nesterov: true };
+  const moments = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8 };
+  const variants: Partial<RunConfigInput>[] = [
+    { data: { kind: 'arrays' }, initial },
+    { model: { ...exampleRun.model, frozen: { tensors: exampleRun.model.graph, values: 7 } } },
+    ...[
+      { optimizer: { kind: 'sgd', ...momentum } as const },
+      { optimizer: { kind: 'muon', ...momentum, ...moments, iterations: 5, rateOfVectors: 0.2 } as const },
+      { schedule: { kind: 'constant' } as const },
+      { schedule: { kind: 'wsd', floor: 0, decayRounds: 100 } as const },
+    ].map((changes) => ({ inner: { ...exampleRun.inner, ...changes } })),
+  ];
+  const runs = variants.map((variant) => parseRunConfig({ ...exampleRun, ...variant }));
+  variants.forEach((variant, index) => {
+    assert.deepEqual(runs[index], { ...exampleRun, ...variant });
+    assert.deepEqual(decodeRunConfig(encodeRunConfig(runs[index] as RunConfig)), runs[index]);
+  });
+  assert.equal(new Set(runs.map(runIdOf)).size, variants.length);
+});
+
+test('tokensPerStep counts tokens of text and samples of arrays', () => {
+  const run = parseRunConfig({ ...exampleRun, inner: { ...exampleRun.inner, accumulate: 3 } });
+  assert.equal(tokensPerStep(run), 8 * 32 * 3);
+  assert.equal(tokensPerStep({ ...run, data: { kind: 'arrays' } }), 8 * 3);
 });
 
 test('outerStepAt follows the table', () => {

@@ -1,5 +1,6 @@
 /**
- * Tokens, shards, the held-out split, and which sample comes next. Pure: bytes come in, nothing is read here.
+ * Tokens, shards, rows of arrays, the held-out split, and which sample comes next. Pure: bytes come in, nothing is read
+ * here.
  *
  * @example
  * const shard = createShard([{ name: 'a.txt', bytes }], { seed: runId });
@@ -95,8 +96,34 @@ export interface EvaluationWindow {
   readonly bytes: number;
 }
 
+/** Rows of arrays by their use; row `rowOf(i)` is held out for i below `heldOut`, trained on above. */
+export interface RowSplit {
+  readonly training: number;
+  readonly heldOut: number;
+  /** A permutation of all rows. */
+  rowOf(index: number): number;
+}
+
+/** Order of the rows. */
+export interface RowSamplerOptions {
+  readonly seed: string;
+  /** Where an earlier sampler of the same options stopped; 0 by default. */
+  readonly position?: number;
+}
+
+/** Gives rows without end, in the order that its seed decides. */
+export interface RowSampler {
+  /** Rows given so far: all that must be kept to go on after a restart. */
+  readonly position: number;
+  /** The next row to train on. */
+  next(): number;
+}
+
+export { npyHeaderBytesMax } from './defaults.ts';
 export { DataError, type DataErrorCode } from './errors.ts';
 export { evaluationWindows } from './evaluation.ts';
+export { type ArrayType, type NpyHeader, parseNpyHeader, valueBytes } from './npy.ts';
+export { createRowSampler, splitRows } from './rows.ts';
 export { createSampler } from './sampler.ts';
 export { createShard, createTokenStream } from './shard.ts';
 export { byteTokenizer } from './tokenizer.ts';

@@ -10,7 +10,15 @@ import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { cidOf, createRandom, nameBlob, parseRunConfig, peerIdOf, runIdOf } from '@murmuration/base';
+import {
+  cidOf,
+  createRandom,
+  exampleRun,
+  nameBlob,
+  parseRunConfig,
+  peerIdOf,
+  runIdOf,
+} from '@murmuration/base';
 import { type GptConfig, gpt, initializeParameters, parametersOf, writeModel } from '@murmuration/onnx';
 import { createEngine, type Engine } from '../src/index.ts';
 
@@ -73,38 +81,18 @@ async function startOurs(size: Size, directory: string, threads: number): Promis
   const initial = initializeParameters(parametersOf(model), 'bench');
   const self = peerIdOf(new Uint8Array(32).fill(1));
   const run = parseRunConfig({
-    protocol: 1,
-    nonce: '0'.repeat(32),
+    ...exampleRun,
     name: 'bench',
     model: { graph: nameBlob(graph).cid, bytes: graph.length },
-    tokenizer: 'bytes',
-    sample: { context: size.context, batch: size.batch },
+    data: { kind: 'text', tokenizer: 'bytes', context: size.context },
+    batch: size.batch,
     initial: {
       seed: 'bench',
       tensors: nameBlob(new Uint8Array(initial.buffer)).cid,
       parameters: initial.length,
     },
-    inner: {
-      optimizer: 'adamw',
-      learningRate: 1e-3,
-      floor: 0.1,
-      warmupRounds: 0,
-      beta1: 0.9,
-      beta2: 0.95,
-      epsilon: 1e-8,
-      weightDecay: 0.1,
-      clipNorm: 1,
-    },
-    round: { steps: 5, overlapSteps: 5, graceMs: 500, durationMaxMs: 5_000, viewTimeoutMs: 1_000 },
-    delta: { chunk: 4_096, k: 64, bits: 1, feedback: 0.95, blobBytesMax: 1_048_576 },
-    aggregation: { rule: 'mean', kappa: 0, guestShare: 0.25, contributionsMax: 256 },
-    outer: [{ fromRound: 0, step: 1 }],
-    quorum: 'crash',
+    inner: { ...exampleRun.inner, learningRate: 1e-3 },
     founders: [self],
-    invitationSignatures: 1,
-    lateHeights: 4,
-    snapshotEvery: 64,
-    rounds: 1_000,
   });
   const text = join(directory, 'text.txt');
   const random = createRandom('bench');

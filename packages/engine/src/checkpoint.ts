@@ -49,7 +49,7 @@ export interface Checkpoints {
 }
 
 const magic = new TextEncoder().encode('MURMCKPT');
-const formatVersion = 1;
+const formatVersion = 2;
 const headBytes = magic.length + 8;
 const digestBytes = 32;
 const fileNames = ['checkpoint-0', 'checkpoint-1'] as const;

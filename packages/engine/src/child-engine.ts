@@ -1,25 +1,22 @@
 /**
  * The engine itself, as the child process runs it. It owns the vectors: θ and e (`head.ts`), θ_local with gradient and
- * moments (`adamw.ts`, over which `program.ts` lays onnxruntime's tensors). A call is served at once and to its end,
+ * optimizer states (`optimizers/`, over which `program.ts` lays onnxruntime's tensors). A call is served at once and to its end,
  * except that training, evaluation and generation are jobs of the schedule. Nothing but the schedule's slices awaits in
  * the middle of a change.
  */
 import { join } from 'node:path';
 import { type Cid, runDigest } from '@murmuration/base';
-import { createSampler, type Sampler, type TokenStream } from '@murmuration/data';
-import { embedParameters, initializeParameters, writeModel } from '@murmuration/onnx';
-import { type AdamW, createAdamW, decayRanges } from './adamw.ts';
-import { type CheckpointContents, type Checkpoints, openCheckpoints } from './checkpoint.ts';
+import { readArrayData } from './array-samples.ts';
+import { type Checkpoints, openCheckpoints } from './checkpoint.ts';
 import { encodePending } from './contribution.ts';
-import { type Corpus, readCorpus, readWholeText } from './corpus.ts';
 import { checkpointIntervalMs, snapshotsKept } from './defaults.ts';
+import { describeEngine, restoreEngine } from './engine-checkpoint.ts';
 import { EngineError } from './errors.ts';
-import { createEvaluation } from './evaluation.ts';
 import { createExecutor, type Executor } from './execution.ts';
-import { contextKey } from './generate-from-file.ts';
-import { createGeneration, type GenerationOptions } from './generation.ts';
+import { firstParameters, frozenWeights } from './first-weights.ts';
+import type { GenerationOptions } from './generation.ts';
 import { applyBlock, type Head, installParameters, settleBlock, undoBlock } from './head.ts';
-import { createHead, describeHead, restoreHead } from './head-checkpoint.ts';
+import { createHead } from './head-checkpoint.ts';
 import type {
   EncodedDelta,
   Engine,
@@ -28,17 +25,16 @@ import type {
   ExecutionInput,
   TrainProgress,
 } from './index.ts';
+import { createInference, type Inference } from './inference.ts';
 import type { ChildInit, EngineCalls } from './messages.ts';
 import { type RunModel, readRunModel } from './model.ts';
 import { bytesOf, nameVector, readVector } from './names.ts';
-import {
-  createForwardProgram,
-  createTrainingProgram,
-  type ForwardProgram,
-  type TrainingProgram,
-} from './program.ts';
+import { createOptimizer, type Optimizer } from './optimizers/optimizer.ts';
+import { createTrainingProgram, type TrainingProgram } from './program.ts';
+import { type RunData, type SampleSource, sizeInputs } from './samples.ts';
 import type { Schedule } from './schedule.ts';
-import { createTraining, type Training, type TrainingCounters } from './training.ts';
+import { readTextData } from './text-samples.ts';
+import { createTraining, freshCounters, type Training, type TrainingCounters } from './training.ts';
 import { removeFilesBut, writeWholeFile } from './whole-files.ts';
 
 /** The calls as the child serves them: answers may come at once. */
@@ -48,21 +44,15 @@ export type ServedCalls = {
   ) => Awaited<ReturnType<EngineCalls[Call]>> | ReturnType<EngineCalls[Call]>;
 };
 
-/** What the checkpoint holds beside the head. */
-interface SavedState {
-  readonly head: unknown;
-  readonly optimizerSteps: number;
-  readonly samplerPosition: number;
-  readonly counters: TrainingCounters;
-}
-
 /** What there is before `open`. */
 interface Parts {
   readonly init: ChildInit;
   readonly runModel: RunModel;
-  readonly corpus: Corpus | undefined;
-  readonly adamw: AdamW;
+  readonly data: RunData;
+  readonly optimizer: Optimizer;
+  /** Absent when there is nothing to train on. */
   readonly program: TrainingProgram | undefined;
+  readonly inference: Inference;
   readonly executor: Executor;
   readonly checkpoints: Checkpoints;
   readonly schedule: Schedule;
@@ -73,7 +63,7 @@ interface Parts {
 interface Opened {
   readonly head: Head;
   readonly counters: TrainingCounters;
-  readonly sampler: Sampler | undefined;
+  readonly source: SampleSource | undefined;
   readonly training: Training | undefined;
 }
 
@@ -82,7 +72,6 @@ const snapshotPattern = /^snapshot-\d+-\w+$/;
 class ChildEngine implements ServedCalls {
   readonly #parts: Parts;
   readonly #plans = new Set<{ stop(): void; readonly ended: Promise<void> }>();
-  readonly #forward = new Map<'loss' | 'logits', Promise<ForwardProgram>>();
   readonly #snapshots: string[] = [];
   #opened: Opened | undefined;
   #savedMs = 0;
@@ -93,42 +82,25 @@ class ChildEngine implements ServedCalls {
 
   open(genesis: Cid): EngineState {
     if (this.#opened) throw new EngineError('the engine is already open', { code: 'already-open' });
-    const { init, runModel, corpus, adamw, program, checkpoints, report } = this.#parts;
+    const { init, runModel, data, optimizer, program, checkpoints, report } = this.#parts;
     const loaded = checkpoints.load();
-    const head = createHead(new Float32Array(runModel.layout.length), adamw.parameters, genesis);
-    const counters: TrainingCounters = { step: 0, stepsSinceEncode: 0, lossSum: 0 };
+    const head = createHead(new Float32Array(runModel.layout.length), optimizer.parameters, genesis);
+    const counters = freshCounters();
     let position = 0;
-    if (loaded) {
-      const arrays = loaded.arrays.values();
-      const take = (): ArrayBuffer => arrays.next().value ?? new ArrayBuffer(0);
-      const saved = loaded.state as SavedState;
-      adamw.first.set(new Float32Array(take()));
-      adamw.second.set(new Float32Array(take()));
-      adamw.step = saved.optimizerSteps;
-      restoreHead(head, saved.head, take);
-      Object.assign(counters, saved.counters);
-      position = saved.samplerPosition;
-    } else this.#initialize(head);
+    if (loaded) position = restoreEngine(loaded, { head, optimizer, counters });
+    else this.#initialize(head);
     const { run, runId, self } = init;
-    const sampler =
-      corpus && createSampler(corpus.training, { ...run.sample, seed: `${runId}/${self}`, position });
-    const training = sampler && program && createTraining({ run, program, adamw, sampler, counters, report });
-    this.#opened = { head, counters, sampler, training };
+    const source = program && data.source({ seed: `${runId}/${self}`, position });
+    const training =
+      source && program && createTraining({ run, program, optimizer, source, counters, report });
+    this.#opened = { head, counters, source, training };
     return this.#state();
   }
 
   #initialize(head: Head): void {
     const { init, runModel } = this.#parts;
-    const { seed, tensors } = init.run.initial;
-    head.parameters.set(initializeParameters(runModel.declarations, seed));
+    head.parameters.set(firstParameters(init, runModel));
     head.local.set(head.parameters);
-    const { cid } = nameVector(head.parameters);
-    if (cid !== tensors)
-      throw new EngineError(`initial state: expected ${tensors}, the seed ${seed} gives ${cid}`, {
-        code: 'bad-initial-state',
-        expected: tensors,
-        got: cid,
-      });
   }
 
   #required(): Opened {
@@ -274,24 +246,8 @@ class ChildEngine implements ServedCalls {
   }
 
   async evaluate(options: Parameters<Engine['evaluate']>[0] = {}): Promise<Evaluation> {
-    const parameters = this.#copyOf(options.parameters ?? 'common');
-    const stream = this.#textOf(options.data, options.part ?? 'held-out');
-    const program = await this.#program('loss');
-    const { run } = this.#parts.init;
-    const { bytesMax } = options;
-    const job = createEvaluation({ program, parameters, stream, ...run.sample, bytesMax });
-    await this.#parts.schedule.start(job);
-    return job.result();
-  }
-
-  #textOf(data: readonly string[] | undefined, part: 'held-out' | 'all'): TokenStream {
-    const { init, corpus } = this.#parts;
-    const paths = data ?? init.data;
-    if (paths.length === 0)
-      throw new EngineError('expected data to evaluate on, got none', { code: 'no-data' });
-    if (part === 'all') return readWholeText(paths);
-    if (corpus && !data) return corpus.heldOut;
-    return readCorpus(paths, init.runId, 1).heldOut;
+    const { data, part = 'held-out', parameters = 'common', bytesMax } = options;
+    return this.#parts.inference.evaluate(this.#copyOf(parameters), { data, part, bytesMax });
   }
 
   #copyOf(which: 'common' | 'local'): Float32Array {
@@ -299,29 +255,12 @@ class ChildEngine implements ServedCalls {
     return (which === 'local' ? head.local : head.parameters).slice();
   }
 
-  /** Made when first needed; evaluation and generation each have their part of the graph. */
-  #program(output: 'loss' | 'logits'): Promise<ForwardProgram> {
-    const { runModel, init } = this.#parts;
-    const made =
-      this.#forward.get(output) ?? createForwardProgram({ ...runModel, output, threads: init.threads });
-    this.#forward.set(output, made);
-    return made;
-  }
-
   async generate(prompt: string, options: GenerationOptions): Promise<string> {
-    const parameters = this.#copyOf('common');
-    const program = await this.#program('logits');
-    const { context } = this.#parts.init.run.sample;
-    const job = createGeneration({ program, parameters, context }, prompt, options);
-    await this.#parts.schedule.start(job);
-    return job.result();
+    return this.#parts.inference.generate(this.#copyOf('common'), prompt, options);
   }
 
   exportOnnx(path: string): void {
-    const { head } = this.#required();
-    const model = embedParameters(this.#parts.runModel.model, head.parameters);
-    const metadata = { ...model.metadata, [contextKey]: String(this.#parts.init.run.sample.context) };
-    writeWholeFile(path, writeModel({ ...model, metadata }));
+    this.#parts.inference.exportOnnx(path, this.#required().head.parameters);
   }
 
   memory(): number {
@@ -335,21 +274,17 @@ class ChildEngine implements ServedCalls {
 
   #save(): void {
     this.#savedMs = performance.now();
-    this.#parts.checkpoints.save(this.#contents());
+    const { head, counters, source } = this.#required();
+    const { checkpoints, optimizer } = this.#parts;
+    checkpoints.save(describeEngine({ head, optimizer, counters }, source?.position ?? 0));
   }
+}
 
-  #contents(): CheckpointContents {
-    const { head, counters, sampler } = this.#required();
-    const { adamw } = this.#parts;
-    const described = describeHead(head);
-    const state: SavedState = {
-      head: described.state,
-      optimizerSteps: adamw.step,
-      samplerPosition: sampler?.position ?? 0,
-      counters,
-    };
-    return { state, arrays: [adamw.first, adamw.second, ...described.arrays] };
-  }
+function readData({ data: paths, runId: splitSeed, run }: ChildInit, { inputs }: RunModel): RunData {
+  const { batch, data } = run;
+  return data.kind === 'text'
+    ? readTextData({ paths, splitSeed, batch, context: data.context })
+    : readArrayData({ paths, splitSeed, batch, inputs });
 }
 
 /** Reads graph and data and makes the training program. Throws `EngineError` as `createEngine` says. */
@@ -358,32 +293,24 @@ export async function createChildEngine(
   schedule: Schedule,
   report: (progress: TrainProgress) => void,
 ): Promise<ServedCalls> {
-  const { run, runId, threads } = init;
+  const { run, runId, self, threads } = init;
   const runModel = readRunModel(init.graph, run);
-  const { declarations, layout } = runModel;
-  const slots = layout.slots.map((slot, index) => ({
-    ...slot,
-    decays: declarations[index]?.decays ?? false,
-  }));
-  const adamw = createAdamW(layout.length, decayRanges(slots), run.inner);
-  const corpus = init.data.length > 0 ? readCorpus(init.data, runId, run.sample.context) : undefined;
-  const { parameters, gradient } = adamw;
+  const { declarations, layout, inputs } = runModel;
+  const data = readData(init, runModel);
+  const frozen = frozenWeights(init, runModel);
+  const optimizer = await createOptimizer({ declarations, layout, inner: run.inner, threads });
+  const { parameters, gradient } = optimizer;
   const program =
-    corpus && (await createTrainingProgram({ ...runModel, parameters, gradient, ...run.sample, threads }));
-  const executor = createExecutor({
-    runDigest: runDigest(runId),
-    parameters: layout.length,
-  });
-  const checkpoints = openCheckpoints(init.directory, runId);
+    data.sampleShapes &&
+    (await createTrainingProgram({
+      ...{ runModel, frozen, parameters, gradient, threads },
+      sizes: sizeInputs(inputs, run.batch, data.sampleShapes),
+      noiseSeed: `${runId}/${self}/noise`,
+    }));
   return new ChildEngine({
-    init,
-    runModel,
-    corpus,
-    adamw,
-    program,
-    executor,
-    checkpoints,
-    schedule,
-    report,
+    ...{ init, runModel, data, optimizer, program, schedule, report },
+    inference: createInference({ run, runModel, frozen, data, threads, schedule }),
+    executor: createExecutor({ runDigest: runDigest(runId), parameters: layout.length }),
+    checkpoints: openCheckpoints(init.directory, runId),
   });
 }

@@ -1,4 +1,11 @@
-import { digestOfCid, nameBlob, type PeerId, publicKeyOf, type RunConfig } from '@murmuration/base';
+import {
+  digestOfCid,
+  nameBlob,
+  type PeerId,
+  publicKeyOf,
+  type RunConfig,
+  tokensPerStep,
+} from '@murmuration/base';
 import { DeltaError, deltaNorm, encodeDelta } from '@murmuration/delta';
 import { EngineError } from './errors.ts';
 import type { Executor } from './execution.ts';
@@ -34,7 +41,7 @@ export function encodePending(
     const { cid: blob } = nameBlob(bytes, sha256);
     const norm = deltaNorm(executor.decode(blob, bytes, self, base));
     const steps = counters.stepsSinceEncode;
-    const tokens = steps * run.sample.batch * run.sample.context;
+    const tokens = steps * tokensPerStep(run);
     const loss = counters.lossSum / steps;
     head.pending = { delta: { blob, bytes, base, baseHeight, norm, tokens, steps, loss }, difference: d };
     counters.stepsSinceEncode = 0;

@@ -1,14 +1,24 @@
 import { FactError } from '@murmuration/base';
 
 export type EngineErrorCode =
-  /** A data path that is missing, unreadable, or a folder without text files. */
+  /** A data path that is missing, unreadable, a folder without text files, or without the arrays of a model's inputs. */
   | 'bad-data-path'
   /** The texts hold too few bytes for one sample. */
   | 'too-little-text'
   | 'too-much-text'
+  /** The arrays hold too few rows to train on one and hold one out. */
+  | 'too-little-data'
+  /** Samples do not fit the graph's inputs. */
+  | 'bad-samples'
   /** `train` or `evaluate` on an engine without data. */
   | 'no-data'
   | 'bad-graph'
+  /** Its vectors do not fit into the memory that a step works in. */
+  | 'too-many-parameters'
+  /** `generate` with a model that is not for text. */
+  | 'not-a-text-model'
+  /** A file of weights that the run needs was not given. */
+  | 'missing-weights'
   /** θ₀ from the seed does not have the run's name. */
   | 'bad-initial-state'
   /** The folder's checkpoint belongs to another run. */

@@ -1,36 +1,35 @@
-import { type EvaluationWindow, evaluationWindows, type TokenStream } from '@murmuration/data';
-import { evaluationBatchMax } from './defaults.ts';
 import type { Evaluation } from './index.ts';
 import type { ForwardProgram } from './program.ts';
+import type { EvaluationBatch } from './samples.ts';
 import type { Job } from './schedule.ts';
 
-/** Bits per byte of a stream, one batch of windows per slice. `parameters` must not change until the end. */
+/** The mean loss of samples, one batch per slice. `parameters` must not change until the end. */
 export function createEvaluation(init: {
   readonly program: ForwardProgram;
   readonly parameters: Float32Array;
-  readonly stream: TokenStream;
-  readonly context: number;
-  readonly batch: number;
-  readonly bytesMax: number | undefined;
+  readonly batches: Iterator<EvaluationBatch>;
+  /** Whether the loss is in nats per token of text. */
+  readonly isText: boolean;
 }): Job & { result(): Evaluation } {
-  const { program, parameters, stream, context, batch, bytesMax } = init;
-  const windows: Iterator<EvaluationWindow> = evaluationWindows(stream, {
-    context,
-    batch: Math.min(batch, evaluationBatchMax),
-    ...(bytesMax === undefined ? {} : { bytesMax }),
-  });
-  let nats = 0;
+  const { program, parameters, batches, isText } = init;
+  let sum = 0;
+  let weights = 0;
   let bytes = 0;
   return {
     async slice() {
-      const next = windows.next();
+      const next = batches.next();
       if (next.done) return true;
-      const { tokens, targets, rows, columns } = next.value;
-      const [loss] = await program.run(parameters, tokens, targets, columns);
-      nats += (loss as number) * rows * columns;
+      const { inputs, weight } = next.value;
+      const [loss] = await program.run(parameters, inputs);
+      sum += (loss as number) * weight;
+      weights += weight;
       bytes += next.value.bytes;
       return false;
     },
-    result: () => ({ bitsPerByte: nats / Math.LN2 / bytes, bytes }),
+    result: () => ({
+      loss: sum / weights,
+      bitsPerByte: isText ? sum / Math.LN2 / bytes : undefined,
+      bytes,
+    }),
   };
 }

@@ -18,13 +18,11 @@ export async function generateFromFile(
 ): Promise<string> {
   const bytes = readBytes(path);
   const { context, session } = await openModel(path, bytes);
-  const program = {
-    async run(_parameters: Float32Array, tokens: BigInt64Array): Promise<Float32Array> {
-      const outputs = await session.run({ tokens: new Tensor('int64', tokens, [1, tokens.length]) });
-      return (outputs.logits as Tensor).data as Float32Array;
-    },
+  const logits = async (tokens: BigInt64Array): Promise<Float32Array> => {
+    const outputs = await session.run({ tokens: new Tensor('int64', tokens, [1, tokens.length]) });
+    return (outputs.logits as Tensor).data as Float32Array;
   };
-  const job = createGeneration({ program, parameters: new Float32Array(), context }, prompt, options);
+  const job = createGeneration({ logits, context }, prompt, options);
   while (!(await job.slice()));
   await session.release();
   return job.result();

@@ -2,7 +2,6 @@ import { createRandom } from '@murmuration/base';
 import { byteTokenizer } from '@murmuration/data';
 import { generateBytesMax } from './defaults.ts';
 import { EngineError } from './errors.ts';
-import type { ForwardProgram } from './program.ts';
 import type { Job } from './schedule.ts';
 
 export interface GenerationOptions {
@@ -43,15 +42,15 @@ function checkOptions(prompt: string, { bytes, temperature }: GenerationOptions)
 /** Continues a prompt, one byte per slice, from the last `context` tokens. The result is the continuation alone. */
 export function createGeneration(
   init: {
-    readonly program: Pick<ForwardProgram, 'run'>;
-    readonly parameters: Float32Array;
+    /** Logits [tokens, vocabulary] of some tokens, row by row. */
+    readonly logits: (tokens: BigInt64Array) => Promise<Float32Array>;
     readonly context: number;
   },
   prompt: string,
   options: GenerationOptions,
 ): Job & { result(): string } {
   checkOptions(prompt, options);
-  const { program, parameters, context } = init;
+  const { context } = init;
   const random = createRandom(options.seed);
   const tokens: number[] = [byteTokenizer.begin, ...byteTokenizer.encode(prompt)];
   const promptLength = tokens.length;
@@ -59,7 +58,7 @@ export function createGeneration(
     async slice() {
       if (tokens.length - promptLength >= options.bytes) return true;
       const window = BigInt64Array.from(tokens.slice(-context), BigInt);
-      const logits = await program.run(parameters, window, window, window.length);
+      const logits = await init.logits(window);
       const vocabulary = logits.length / window.length;
       tokens.push(drawByte(logits.subarray(-vocabulary), options.temperature, random.unit()));
       return false;

@@ -16,9 +16,14 @@ export interface EngineInit {
   readonly self: PeerId;
   /** The forward graph: ONNX bytes, without weights. */
   readonly graph: Uint8Array;
+  /** Files that hold the run's weights, as the blobs `run.initial.tensors` (a run without seed) and `run.model.frozen`. */
+  readonly weights?: { readonly initial?: string | undefined; readonly frozen?: string | undefined };
   /** Folder of this engine's checkpoint, snapshots. Made if missing. */
   readonly directory: string;
-  /** Text files or folders. Empty: an engine that only follows and evaluates. */
+  /**
+   * Text files or folders; for a run on arrays one folder with a `.npy` file for each input of the graph, samples along
+   * the first axis. Empty: an engine that only follows and evaluates.
+   */
   readonly data: readonly string[];
   readonly threads: number;
   /** Added to the child's nice value, 0 to 19. */
@@ -77,8 +82,11 @@ export interface EncodedDelta {
 }
 
 export interface Evaluation {
-  /** Bits per byte on the held-out (or all) text. */
-  readonly bitsPerByte: number;
+  /** The mean over the held-out (or all) samples; of text, nats per token. */
+  readonly loss: number;
+  /** Bits per byte, where the run trains on text. */
+  readonly bitsPerByte: number | undefined;
+  /** Bytes of text that were predicted, or of arrays that were read. */
   readonly bytes: number;
 }
 
@@ -131,19 +139,19 @@ export interface Engine {
     readonly tensors: Cid;
     readonly own?: { readonly blob: Cid; readonly clip: number } | undefined;
   }): Promise<void>;
-  /** Loss on text: the held-out part of the engine's own data, or of other files. */
+  /** Loss on the held-out part (or all) of the engine's own data, or of other files. */
   evaluate(options?: {
     readonly data?: readonly string[];
     readonly part?: 'held-out' | 'all';
     readonly parameters?: 'common' | 'local';
     readonly bytesMax?: number;
   }): Promise<Evaluation>;
-  /** Continues a prompt, token by token. `temperature` 0 takes the likeliest byte. */
+  /** Continues a prompt, token by token. `temperature` 0 takes the likeliest byte. Throws `not-a-text-model`. */
   generate(
     prompt: string,
     options: { readonly bytes: number; readonly temperature: number; readonly seed: string },
   ): Promise<string>;
-  /** Writes an ONNX file (tokens → logits, weights inside) that stock onnxruntime runs. */
+  /** Writes an ONNX file (weights inside, without the loss: of text tokens → logits) that stock onnxruntime runs. */
   exportOnnx(path: string): Promise<void>;
   /** Resident memory of the child, bytes. */
   memory(): Promise<number>;

@@ -1,5 +1,12 @@
+import { frozenOf } from '@murmuration/autodiff';
 import { createLayout, FactError, type ParameterLayout, type RunConfig } from '@murmuration/base';
-import { type Model, type ParameterDeclaration, parametersOf, readModel } from '@murmuration/onnx';
+import {
+  type Model,
+  type ParameterDeclaration,
+  parametersOf,
+  readModel,
+  type ValueInfo,
+} from '@murmuration/onnx';
 import { EngineError } from './errors.ts';
 
 /** A run's forward graph, and how its parameters lie in the flat vectors. */
@@ -7,28 +14,47 @@ export interface RunModel {
   readonly model: Model;
   readonly declarations: readonly ParameterDeclaration[];
   readonly layout: ParameterLayout;
+  /** Weights that are inputs and never train. */
+  readonly frozen: ParameterLayout;
+  /** What samples are fed to: all other inputs. */
+  readonly inputs: readonly ValueInfo[];
+}
+
+type Bad = (problem: string) => EngineError;
+
+function checkTextInputs(inputs: readonly ValueInfo[], bad: Bad): void {
+  for (const { name, type } of inputs)
+    if ((name !== 'tokens' && name !== 'targets') || type !== 'int64')
+      throw bad(`expected the int64 inputs tokens and targets for text, got ${type} ${name}`);
+  if (!inputs.some(({ name }) => name === 'tokens')) throw bad('expected an int64 input tokens for text');
+}
+
+function readParts(graph: Uint8Array, run: RunConfig, bad: Bad): RunModel {
+  const model = readModel(graph);
+  const declarations = parametersOf(model);
+  const layout = createLayout(declarations);
+  const frozen = createLayout(frozenOf(model));
+  const fed = new Set([...layout.slots, ...frozen.slots].map(({ name }) => name));
+  const inputs = model.graph.inputs.filter(({ name }) => !fed.has(name));
+  if (!model.graph.outputs.some(({ name }) => name === 'loss')) throw bad('expected an output loss');
+  if (run.data.kind === 'text') checkTextInputs(inputs, bad);
+  if (layout.length !== run.initial.parameters)
+    throw bad(`expected ${run.initial.parameters} parameters, got ${layout.length}`);
+  const values = run.model.frozen?.values ?? 0;
+  if (frozen.length !== values) throw bad(`expected ${values} frozen values, got ${frozen.length}`);
+  return { model, declarations, layout, frozen, inputs };
 }
 
 /**
- * Reads the graph and checks it against the run. Throws `EngineError` `bad-graph` when it is not a training model
- * (inputs `tokens`, `targets`, outputs `loss`, `logits`) of as many parameters as the run says.
+ * Reads the graph and checks it against the run. Throws `EngineError` `bad-graph` when it is not a training model of as
+ * many parameters and frozen values as the run says: an output `loss`, and for text no other inputs than `tokens` and
+ * `targets` beside the weights.
  */
 export function readRunModel(graph: Uint8Array, run: RunConfig): RunModel {
   const bad = (problem: string, cause?: unknown): EngineError =>
     new EngineError(`the run's graph: ${problem}`, { code: 'bad-graph' }, { cause });
   try {
-    const model = readModel(graph);
-    const declarations = parametersOf(model);
-    const layout = createLayout(declarations);
-    const { inputs, outputs } = model.graph;
-    for (const name of ['tokens', 'targets'])
-      if (!inputs.some((input) => input.name === name && input.type === 'int64'))
-        throw bad(`expected an int64 input ${name}`);
-    for (const name of ['loss', 'logits'])
-      if (!outputs.some((output) => output.name === name)) throw bad(`expected an output ${name}`);
-    if (layout.length !== run.initial.parameters)
-      throw bad(`expected ${run.initial.parameters} parameters, got ${layout.length}`);
-    return { model, declarations, layout };
+    return readParts(graph, run, bad);
   } catch (error) {
     if (error instanceof EngineError || !(error instanceof FactError)) throw error;
     throw bad(error.message, error);

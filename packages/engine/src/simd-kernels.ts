@@ -1,110 +1,175 @@
 /**
- * Two loops over flat float32 vectors, assembled here into a WebAssembly module of a few hundred bytes with 128-bit
- * SIMD: the sum of squares, and AdamW's update. Every element is read and written once per step, by one pass.
- *
- * Measured against the same loops over typed arrays (one core, 5 M parameters): see bench/README.md.
+ * Loops over flat float32 vectors, assembled here into a WebAssembly module of about a kilobyte with 128-bit SIMD. An
+ * elementwise loop is a table entry: vectors, scalars, and what happens to four values. Every element is read and
+ * written once per step, by one pass.
  */
+import {
+  add,
+  addDoubles,
+  type Code,
+  divide,
+  forEvery,
+  get,
+  load,
+  lowerDoubles,
+  multiply,
+  multiplyDoubles,
+  set,
+  splat,
+  squareRoot,
+  store,
+  subtract,
+  sumOfDoubles,
+  upperDoubles,
+  type WasmFunction,
+} from './wasm-code.ts';
 
-/** The part of WebAssembly that is used here; TypeScript declares it in its DOM library alone. */
-declare const WebAssembly: {
-  readonly Memory: new (size: { readonly initial: number }) => WasmMemory;
-  readonly Module: new (bytes: Uint8Array<ArrayBuffer>) => object;
-  readonly Instance: new (module: object, imports: object) => { readonly exports: object };
+/** What a loop's body is written with: four lanes each. */
+interface Lanes<Vector extends string, Scalar extends string> {
+  /** The vector's values. */
+  at(vector: Vector): Code;
+  scalar(name: Scalar): Code;
+  /** Keeps a value under a name, and reads it again. */
+  keep(name: string, value: Code): Code;
+  kept(name: string): Code;
+  write(vector: Vector, value: Code): Code;
+}
+
+interface ElementwiseLoop<Vector extends string = string, Scalar extends string = string> {
+  readonly vectors: readonly Vector[];
+  readonly scalars: readonly Scalar[];
+  readonly body: (lanes: Lanes<Vector, Scalar>) => readonly Code[];
+}
+
+const loop = <Vector extends string, Scalar extends string>(
+  vectors: readonly Vector[],
+  scalars: readonly Scalar[],
+  body: (lanes: Lanes<Vector, Scalar>) => readonly Code[],
+): ElementwiseLoop<Vector, Scalar> => ({ vectors, scalars, body });
+
+const loops = {
+  /** sum ← sum + g. */
+  accumulate: loop(['sum', 'gradient'], [], ({ at, write }) => [
+    write('sum', add(at('sum'), at('gradient'))),
+  ]),
+  /** θ ← keep·θ − rate·d. */
+  descend: loop(['parameters', 'direction'], ['keep', 'rate'], ({ at, scalar, write }) => [
+    write(
+      'parameters',
+      subtract(multiply(at('parameters'), scalar('keep')), multiply(at('direction'), scalar('rate'))),
+    ),
+  ]),
+  /** With g scaled: m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²; θ ← keep·θ − rate · m / (√v · correction + ε). */
+  adamw: loop(
+    ['parameters', 'gradient', 'first', 'second'],
+    ['scale', 'beta1', 'rest1', 'beta2', 'rest2', 'keep', 'rate', 'correction', 'epsilon'],
+    ({ at, scalar, keep, kept, write }) => [
+      keep('g', multiply(at('gradient'), scalar('scale'))),
+      keep('m', add(multiply(at('first'), scalar('beta1')), multiply(kept('g'), scalar('rest1')))),
+      write('first', kept('m')),
+      keep(
+        'v',
+        add(
+          multiply(at('second'), scalar('beta2')),
+          multiply(multiply(kept('g'), kept('g')), scalar('rest2')),
+        ),
+      ),
+      write('second', kept('v')),
+      write(
+        'parameters',
+        subtract(
+          multiply(at('parameters'), scalar('keep')),
+          divide(
+            multiply(kept('m'), scalar('rate')),
+            add(multiply(squareRoot(kept('v')), scalar('correction')), scalar('epsilon')),
+          ),
+        ),
+      ),
+    ],
+  ),
+  /** With g scaled: m ← μm + g; θ ← keep·θ − rate·(gradientShare·g + momentumShare·m). */
+  sgd: loop(
+    ['parameters', 'gradient', 'momentum'],
+    ['scale', 'mu', 'gradientShare', 'momentumShare', 'keep', 'rate'],
+    ({ at, scalar, keep, kept, write }) => [
+      keep('g', multiply(at('gradient'), scalar('scale'))),
+      keep('m', add(multiply(at('momentum'), scalar('mu')), kept('g'))),
+      write('momentum', kept('m')),
+      keep(
+        'direction',
+        add(multiply(kept('g'), scalar('gradientShare')), multiply(kept('m'), scalar('momentumShare'))),
+      ),
+      write(
+        'parameters',
+        subtract(multiply(at('parameters'), scalar('keep')), multiply(kept('direction'), scalar('rate'))),
+      ),
+    ],
+  ),
+  /** With g scaled: m ← μm + (1 − μ)g; g ← gradientShare·g + momentumShare·m. */
+  average: loop(
+    ['gradient', 'momentum'],
+    ['scale', 'mu', 'rest', 'gradientShare', 'momentumShare'],
+    ({ at, scalar, keep, kept, write }) => [
+      keep('g', multiply(at('gradient'), scalar('scale'))),
+      keep('m', add(multiply(at('momentum'), scalar('mu')), multiply(kept('g'), scalar('rest')))),
+      write('momentum', kept('m')),
+      write(
+        'gradient',
+        add(multiply(kept('g'), scalar('gradientShare')), multiply(kept('m'), scalar('momentumShare'))),
+      ),
+    ],
+  ),
 };
 
-/** Its buffer is an ordinary one, which onnxruntime reads and writes without copying. */
-export interface WasmMemory {
-  readonly buffer: ArrayBuffer;
+type Loops = typeof loops;
+export type LoopName = keyof Loops;
+/** Names of a loop's vectors, and of its scalars. */
+export type VectorOf<Name extends LoopName> = Loops[Name]['vectors'][number];
+export type ScalarOf<Name extends LoopName> = Loops[Name]['scalars'][number];
+
+/** In the order of the function's parameters: pointers to the vectors, count, scalars. */
+export const loopSignatures: {
+  readonly [Name in LoopName]: {
+    readonly vectors: readonly VectorOf<Name>[];
+    readonly scalars: readonly ScalarOf<Name>[];
+  };
+} = loops;
+
+function compile(name: string, { vectors, scalars, body }: ElementwiseLoop): WasmFunction {
+  const count = vectors.length;
+  const parameters = vectors.length + 1 + scalars.length;
+  const spread = (scalar: string): number => parameters + scalars.indexOf(scalar);
+  const locals: string[] = [];
+  const local = (value: string): number => parameters + scalars.length + locals.indexOf(value);
+  const pointer = (vector: string): Code => get(vectors.indexOf(vector));
+  const code = body({
+    at: (vector) => load(pointer(vector)),
+    scalar: (scalar) => get(spread(scalar)),
+    keep(value, kept) {
+      if (!locals.includes(value)) locals.push(value);
+      return set(local(value), kept);
+    },
+    kept: (value) => get(local(value)),
+    write: (vector, value) => store(pointer(vector), value),
+  });
+  return {
+    name,
+    parameters: [...vectors.map(() => 'i32' as const), 'i32', ...scalars.map(() => 'f32' as const)],
+    results: [],
+    locals: [...scalars, ...locals].map(() => 'v128' as const),
+    body: [
+      ...scalars.flatMap((scalar, index) => set(spread(scalar), splat(get(count + 1 + index)))),
+      ...forEvery(4, count, [...vectors.keys()], code.flat()),
+    ],
+  };
 }
 
-/** The module's functions. Pointers are byte offsets into `memory`; counts are values and multiples of four. */
-export interface SimdKernels {
-  readonly memory: WasmMemory;
-  /** Σ x², summed in float64. */
-  sumOfSquares(values: number, count: number): number;
-  /**
-   * AdamW (Loshchilov & Hutter 2019, algorithm 2) with g scaled by `clip`:
-   * m ← β₁m + (1 − β₁)g; v ← β₂v + (1 − β₂)g²; θ ← keep·θ − rate · m / (√v · correction + ε).
-   */
-  adamw(
-    parameters: number,
-    gradient: number,
-    first: number,
-    second: number,
-    count: number,
-    clip: number,
-    beta1: number,
-    beta2: number,
-    rate: number,
-    keep: number,
-    correction: number,
-    epsilon: number,
-  ): void;
-}
-
-type Code = readonly number[];
-
-const valueTypes = { i32: 0x7f, f32: 0x7d, f64: 0x7c, v128: 0x7b } as const;
-type ValueType = keyof typeof valueTypes;
-
-/** Unsigned LEB128, the integers of the binary format. */
-function leb(value: number): number[] {
-  const bytes: number[] = [];
-  let rest = value;
-  do {
-    bytes.push((rest & 0x7f) | (rest > 0x7f ? 0x80 : 0));
-    rest >>>= 7;
-  } while (rest > 0);
-  return bytes;
-}
-
-const vector = (items: readonly Code[]): number[] => [...leb(items.length), ...items.flat()];
-const section = (id: number, content: Code): number[] => [id, ...leb(content.length), ...content];
-const named = (name: string): number[] => [...leb(name.length), ...new TextEncoder().encode(name)];
-
-const get = (local: number): Code => [0x20, ...leb(local)];
-const set = (local: number): Code => [0x21, ...leb(local)];
-const i32 = (value: number): Code => [0x41, value];
-const simd = (opcode: number): Code => [0xfd, ...leb(opcode)];
-/** Unaligned: slots of the flat vector begin at any multiple of four bytes. */
-const memoryArgument = [2, 0];
-const load: Code = [...simd(0x00), ...memoryArgument];
-const store: Code = [...simd(0x0b), ...memoryArgument];
-const splat = simd(0x13);
-const add = simd(0xe4);
-const subtract = simd(0xe5);
-const multiply = simd(0xe6);
-const divide = simd(0xe7);
-const squareRoot = simd(0xe3);
-const add64 = simd(0xf0);
-const multiply64 = simd(0xf2);
-const promoteLow = simd(0x5f);
-const upperHalf: Code = [...simd(0x0d), 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15];
-const lane64 = (lane: number): Code => [...simd(0x21), lane];
-const addF64: Code = [0xa0];
-
-/** `do { body; count -= 4 } while (count > 0)`, skipped when count is 0 at the start. */
-const forEveryFour = (count: number, pointers: readonly number[], body: Code): Code => [
-  ...[0x02, 0x40, ...get(count), 0x45, 0x0d, 0],
-  ...[0x03, 0x40, ...body],
-  ...pointers.flatMap((pointer) => [...get(pointer), ...i32(16), 0x6a, ...set(pointer)]),
-  ...[...get(count), ...i32(4), 0x6b, 0x22, ...leb(count), 0x0d, 0],
-  ...[0x0b, 0x0b],
-];
-
-interface WasmFunction {
-  readonly name: string;
-  readonly parameters: readonly ValueType[];
-  readonly results: readonly ValueType[];
-  readonly locals: readonly ValueType[];
-  readonly body: Code;
-}
-
+/** Σ x², summed in float64. */
 function sumOfSquares(): WasmFunction {
   const [values, count, loaded, half, low, high] = [0, 1, 2, 3, 4, 5] as const;
-  const accumulate = (sum: number, picked: Code): Code => [
-    ...[...get(loaded), ...picked, ...promoteLow, ...set(half)],
-    ...[...get(half), ...get(half), ...multiply64, ...get(sum), ...add64, ...set(sum)],
+  const accumulate = (sum: number, doubles: Code): Code => [
+    ...set(half, doubles),
+    ...set(sum, addDoubles(get(sum), multiplyDoubles(get(half), get(half)))),
   ];
   return {
     name: 'sumOfSquares',
@@ -112,85 +177,28 @@ function sumOfSquares(): WasmFunction {
     results: ['f64'],
     locals: ['v128', 'v128', 'v128', 'v128'],
     body: [
-      ...forEveryFour(
+      ...forEvery(
+        4,
         count,
         [values],
         [
-          ...[...get(values), ...load, ...set(loaded)],
-          ...accumulate(low, []),
-          ...accumulate(high, [...get(loaded), ...upperHalf]),
+          ...set(loaded, load(get(values))),
+          ...accumulate(low, lowerDoubles(get(loaded))),
+          ...accumulate(high, upperDoubles(get(loaded))),
         ],
       ),
-      ...[...get(low), ...get(high), ...add64, ...set(low)],
-      ...[...get(low), ...lane64(0), ...get(low), ...lane64(1), ...addF64],
+      ...set(low, addDoubles(get(low), get(high))),
+      ...sumOfDoubles(get(low)),
     ],
   };
 }
 
-function adamw(): WasmFunction {
-  const [parameters, gradient, first, second, count] = [0, 1, 2, 3, 4] as const;
-  const scalars = ['clip', 'beta1', 'beta2', 'rate', 'keep', 'correction', 'epsilon'] as const;
-  const scalar = (name: (typeof scalars)[number]): number => 5 + scalars.indexOf(name);
-  const spread = (name: (typeof scalars)[number]): number => 12 + scalars.indexOf(name);
-  const [rest1, rest2, g, m, v] = [19, 20, 21, 22, 23] as const;
-  const one: Code = [0x43, 0x00, 0x00, 0x80, 0x3f];
-  const complement = (name: 'beta1' | 'beta2', target: number): Code => [
-    ...[...one, ...get(scalar(name)), 0x93, ...splat, ...set(target)],
-  ];
-  return {
-    name: 'adamw',
-    parameters: [...Array<ValueType>(5).fill('i32'), ...Array<ValueType>(7).fill('f32')],
-    results: [],
-    locals: Array<ValueType>(12).fill('v128'),
-    body: [
-      ...scalars.flatMap((name) => [...get(scalar(name)), ...splat, ...set(spread(name))]),
-      ...complement('beta1', rest1),
-      ...complement('beta2', rest2),
-      ...forEveryFour(
-        count,
-        [parameters, gradient, first, second],
-        [
-          ...[...get(gradient), ...load, ...get(spread('clip')), ...multiply, ...set(g)],
-          ...[...get(first), ...load, ...get(spread('beta1')), ...multiply],
-          ...[...get(g), ...get(rest1), ...multiply, ...add, ...set(m)],
-          ...[...get(first), ...get(m), ...store],
-          ...[...get(second), ...load, ...get(spread('beta2')), ...multiply],
-          ...[...get(g), ...get(g), ...multiply, ...get(rest2), ...multiply, ...add, ...set(v)],
-          ...[...get(second), ...get(v), ...store],
-          ...[...get(parameters), ...get(parameters), ...load, ...get(spread('keep')), ...multiply],
-          ...[...get(m), ...get(spread('rate')), ...multiply],
-          ...[...get(v), ...squareRoot, ...get(spread('correction')), ...multiply],
-          ...[...get(spread('epsilon')), ...add, ...divide, ...subtract, ...store],
-        ],
-      ),
-    ],
-  };
-}
+/** The module's functions. Pointers are byte offsets; counts are values and multiples of four. */
+export type SimdFunctions = { readonly sumOfSquares: (values: number, count: number) => number } & {
+  readonly [Name in LoopName]: (...parameters: readonly number[]) => void;
+};
 
-function assemble(functions: readonly WasmFunction[]): Uint8Array<ArrayBuffer> {
-  const types = (list: readonly ValueType[]): number[] => vector(list.map((type) => [valueTypes[type]]));
-  const body = ({ locals, body }: WasmFunction): number[] => {
-    const code = [...vector(locals.map((type) => [1, valueTypes[type]])), ...body, 0x0b];
-    return [...leb(code.length), ...code];
-  };
-  return Uint8Array.from([
-    ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
-    ...section(
-      1,
-      vector(functions.map(({ parameters, results }) => [0x60, ...types(parameters), ...types(results)])),
-    ),
-    ...section(2, vector([[...named('engine'), ...named('memory'), 0x02, 0x00, ...leb(1)]])),
-    ...section(3, vector(functions.map((_, index) => leb(index)))),
-    ...section(7, vector(functions.map(({ name }, index) => [...named(name), 0x00, ...leb(index)]))),
-    ...section(10, vector(functions.map(body))),
-  ]);
-}
-
-/** Makes the functions over their own memory of at least `bytes`; it never grows, so views into it stay valid. */
-export function createSimdKernels(bytes: number): SimdKernels {
-  const pageBytes = 65_536;
-  const memory = new WebAssembly.Memory({ initial: Math.max(1, Math.ceil(bytes / pageBytes)) });
-  const module = new WebAssembly.Module(assemble([sumOfSquares(), adamw()]));
-  const { exports } = new WebAssembly.Instance(module, { engine: { memory } });
-  return { memory, ...(exports as unknown as Omit<SimdKernels, 'memory'>) };
-}
+export const simdFunctions: readonly WasmFunction[] = [
+  sumOfSquares(),
+  ...Object.entries(loops).map(([name, each]) => compile(name, each as unknown as ElementwiseLoop)),
+];

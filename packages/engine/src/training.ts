@@ -1,12 +1,16 @@
-/** Inner steps: sample, forward and backward, clip, update. Counts what they did. */
-import type { RunConfig } from '@murmuration/base';
-import type { Sampler } from '@murmuration/data';
-import type { AdamW } from './adamw.ts';
+/**
+ * Inner steps: micro-batches of sample, forward and backward, then clip and update. Counts what they did. A slice is
+ * one micro-batch, so that calls are served also in the middle of a step that averages many; what the step has so far
+ * is part of the checkpoint.
+ */
+import { type RunConfig, tokensPerStep } from '@murmuration/base';
 import { progressMs } from './defaults.ts';
 import { EngineError } from './errors.ts';
 import type { TrainProgress } from './index.ts';
 import { learningRateAt } from './learning-rate.ts';
+import type { Optimizer } from './optimizers/optimizer.ts';
 import type { TrainingProgram } from './program.ts';
+import type { SampleSource } from './samples.ts';
 import type { Job } from './schedule.ts';
 
 /** What outlives a process. */
@@ -16,49 +20,71 @@ export interface TrainingCounters {
   stepsSinceEncode: number;
   /** Sum of the losses since the last encode. */
   lossSum: number;
+  /** Sum of the losses in the step that is under way. */
+  stepLossSum: number;
+  /** Micro-batches since the engine's life began: what dropout's masks depend on. */
+  microBatches: number;
 }
+
+/** Counters at the beginning. */
+export const freshCounters = (): TrainingCounters => ({
+  step: 0,
+  stepsSinceEncode: 0,
+  lossSum: 0,
+  stepLossSum: 0,
+  microBatches: 0,
+});
 
 export interface Training {
   readonly counters: TrainingCounters;
-  /** A piece of training; `stop` ends it before the next step. */
+  /** A piece of training; `stop` ends it before the next micro-batch. */
   plan(plan: { readonly steps: number; readonly round: number }): Job & {
     stop(): void;
     result(): TrainProgress;
   };
 }
 
-/** Trains the local parameters that `program` and `adamw` share. */
+/** Trains the local parameters that `program` and `optimizer` share. */
 export function createTraining(init: {
   readonly run: RunConfig;
   readonly program: TrainingProgram;
-  readonly adamw: AdamW;
-  readonly sampler: Sampler;
+  readonly optimizer: Optimizer;
+  readonly source: SampleSource;
   readonly counters: TrainingCounters;
   report(progress: TrainProgress): void;
 }): Training {
-  const { run, program, adamw, sampler, counters, report } = init;
-  const tokensPerStep = run.sample.batch * run.sample.context;
+  const { run, program, optimizer, source, counters, report } = init;
+  const { accumulate } = run.inner;
   let lastLoss = 0;
 
-  async function step(learningRate: number): Promise<void> {
-    sampler.fill(program.tokens, program.targets);
-    const loss = await program.run();
-    const norm = adamw.gradientNorm();
-    if (!Number.isFinite(loss) || !Number.isFinite(norm))
-      throw new EngineError(
-        `step ${counters.step}: loss ${loss}, gradient norm ${norm}; the step was not taken`,
-        {
-          code: 'not-finite',
-          step: counters.step,
-          loss,
-          norm,
-        },
-      );
-    adamw.update(learningRate, norm);
+  /** The step under way is given up; the next one starts with new samples. */
+  function refuse(loss: number, norm: number): never {
+    optimizer.discard();
+    counters.stepLossSum = 0;
+    throw new EngineError(
+      `step ${counters.step}: loss ${loss}, gradient norm ${norm}; the step was not taken`,
+      { code: 'not-finite', step: counters.step, loss, norm },
+    );
+  }
+
+  /** One micro-batch; true when it completed a step. */
+  async function advance(learningRate: number): Promise<boolean> {
+    source.fill(program.inputs);
+    const loss = await program.run(counters.microBatches);
+    counters.microBatches++;
+    optimizer.collect();
+    counters.stepLossSum += loss;
+    if (optimizer.collected < accumulate) return false;
+    const mean = counters.stepLossSum / accumulate;
+    const norm = optimizer.gradientNorm();
+    if (!Number.isFinite(mean) || !Number.isFinite(norm)) refuse(mean, norm);
+    await optimizer.update(learningRate, norm);
     counters.step++;
     counters.stepsSinceEncode++;
-    counters.lossSum += loss;
-    lastLoss = loss;
+    counters.lossSum += mean;
+    counters.stepLossSum = 0;
+    lastLoss = mean;
+    return true;
   }
 
   return {
@@ -74,14 +100,15 @@ export function createTraining(init: {
         step: counters.step,
         stepsSinceEncode: counters.stepsSinceEncode,
         loss: done > 0 ? lossSum / done : lastLoss,
-        tokensPerSecond: done > 0 ? (done * tokensPerStep * 1_000) / (performance.now() - startedMs) : 0,
+        tokensPerSecond: done > 0 ? (done * tokensPerStep(run) * 1_000) / (performance.now() - startedMs) : 0,
       });
       return {
         async slice() {
           if (stopped || done >= steps) return true;
-          await step(learningRate);
-          done++;
-          lossSum += lastLoss;
+          if (await advance(learningRate)) {
+            done++;
+            lossSum += lastLoss;
+          }
           if (performance.now() - reportedMs >= progressMs) {
             reportedMs = performance.now();
             report({ ...result(), loss: lastLoss });

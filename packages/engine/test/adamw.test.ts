@@ -5,6 +5,9 @@ import { createAdamW, decayRanges } from '../src/adamw.ts';
 import { createSetting } from './setting.ts';
 
 const { inner } = createSetting().run;
+const beta1 = 0.9;
+const beta2 = 0.95;
+const epsilon = 1e-8;
 /** Lengths that do not fill whole SIMD vectors, in both kinds of range. */
 const slots = [
   { offset: 0, length: 7, decays: true },
@@ -40,12 +43,12 @@ test('AdamW follows the published update in float64 over 30 steps', () => {
     adamw.update(learningRate, adamw.gradientNorm());
     for (let i = 0; i < length; i++) {
       const g = (gradient[i] as number) * Math.min(1, inner.clipNorm / norm);
-      m[i] = inner.beta1 * (m[i] as number) + (1 - inner.beta1) * g;
-      v[i] = inner.beta2 * (v[i] as number) + (1 - inner.beta2) * g * g;
+      m[i] = beta1 * (m[i] as number) + (1 - beta1) * g;
+      v[i] = beta2 * (v[i] as number) + (1 - beta2) * g * g;
       const decay = i < 20 || i >= 23 ? inner.weightDecay : 0;
-      const mean = (m[i] as number) / (1 - inner.beta1 ** step);
-      const deviation = Math.sqrt((v[i] as number) / (1 - inner.beta2 ** step));
-      θ[i] = (θ[i] as number) * (1 - rate * decay) - (rate * mean) / (deviation + inner.epsilon);
+      const mean = (m[i] as number) / (1 - beta1 ** step);
+      const deviation = Math.sqrt((v[i] as number) / (1 - beta2 ** step));
+      θ[i] = (θ[i] as number) * (1 - rate * decay) - (rate * mean) / (deviation + epsilon);
     }
   }
   for (let i = 0; i < length; i++)

@@ -4,7 +4,7 @@ import { learningRateAt } from '../src/learning-rate.ts';
 import { createSetting } from './setting.ts';
 
 const { inner } = createSetting().run;
-const run = { inner: { ...inner, learningRate: 1, floor: 0.1, warmupRounds: 4 }, rounds: 104 };
+const run = { inner: { ...inner, learningRate: 1, warmupRounds: 4 }, rounds: 104 };
 
 test('learningRateAt rises in a line, peaks after the warm-up, ends at the floor', () => {
   assert.deepEqual(

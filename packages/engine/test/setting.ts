@@ -7,11 +7,13 @@ import { fileURLToPath } from 'node:url';
 import {
   type Cid,
   cidOf,
+  exampleRun,
   nameBlob,
   type PeerId,
   parseRunConfig,
   peerIdOf,
   type RunConfig,
+  type RunConfigInput,
   runIdOf,
 } from '@murmuration/base';
 import { type GptConfig, gpt, initializeParameters, parametersOf, writeModel } from '@murmuration/onnx';
@@ -40,44 +42,29 @@ export interface Setting {
 
 /** A run of a transformer of about 30,000 parameters, eight samples of 32 bytes a step. */
 export function createSetting(
-  changes: { readonly model?: Partial<GptConfig>; readonly nonce?: string; readonly seed?: string } = {},
+  changes: {
+    readonly model?: Partial<GptConfig>;
+    readonly nonce?: string;
+    readonly seed?: string;
+    readonly run?: Partial<RunConfigInput>;
+  } = {},
 ): Setting {
   const model = gpt({ vocabulary: 260, context: 32, width: 32, layers: 2, heads: 2, ...changes.model });
   const graph = writeModel(model);
   const initial = initializeParameters(parametersOf(model), changes.seed ?? 'seed');
   const run = parseRunConfig({
-    protocol: 1,
+    ...exampleRun,
     nonce: changes.nonce ?? '0'.repeat(32),
     name: 'engine test',
     model: { graph: nameBlob(graph).cid, bytes: graph.length },
-    tokenizer: 'bytes',
-    sample: { context: 32, batch: 8 },
     initial: {
       seed: 'seed',
       tensors: nameBlob(new Uint8Array(initial.buffer)).cid,
       parameters: initial.length,
     },
-    inner: {
-      optimizer: 'adamw',
-      learningRate: 3e-3,
-      floor: 0.1,
-      warmupRounds: 0,
-      beta1: 0.9,
-      beta2: 0.95,
-      epsilon: 1e-8,
-      weightDecay: 0.1,
-      clipNorm: 1,
-    },
-    round: { steps: 5, overlapSteps: 5, graceMs: 500, durationMaxMs: 5_000, viewTimeoutMs: 1_000 },
-    delta: { chunk: 4_096, k: 64, bits: 1, feedback: 0.95, blobBytesMax: 65_536 },
-    aggregation: { rule: 'mean', kappa: 0, guestShare: 0.25, contributionsMax: 256 },
-    outer: [{ fromRound: 0, step: 1 }],
-    quorum: 'crash',
+    delta: { ...exampleRun.delta, blobBytesMax: 65_536 },
     founders: [peer(1), peer(2)],
-    invitationSignatures: 1,
-    lateHeights: 4,
-    snapshotEvery: 64,
-    rounds: 1_000,
+    ...changes.run,
   });
   return { run, runId: runIdOf(run), graph };
 }

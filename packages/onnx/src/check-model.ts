@@ -1,6 +1,7 @@
 import { OnnxError } from './errors.ts';
 import { inferShapes } from './infer-shapes.ts';
-import type { Model } from './model.ts';
+import type { Graph, Model } from './model.ts';
+import { allNodes, givenNames, subgraphsOf } from './subgraphs.ts';
 import { countOf } from './tensor-data.ts';
 
 /** One requirement on a model: gives what is wrong, if anything is. */
@@ -14,32 +15,41 @@ function firstRepeated(names: readonly string[]): string | undefined {
   return names.find((name) => seen.size === seen.add(name).size);
 }
 
-const givenNames = ({ graph }: Model): readonly string[] => [
-  ...graph.inputs.map(({ name }) => name),
-  ...graph.initializers.map(({ name }) => name),
-  ...graph.nodes.flatMap(({ outputs }) => outputs.filter((output) => output !== '')),
-];
+/** The graph and those inside it. */
+const graphsOf = (model: Model): readonly Graph[] => [model.graph, ...allNodes(model).flatMap(subgraphsOf)];
 
-function orderProblem(model: Model): string | undefined {
-  const { graph } = model;
-  const all = new Set(givenNames(model));
-  const before = new Set([...graph.inputs, ...graph.initializers].map(({ name }) => name));
-  for (const node of graph.nodes) {
-    const early = node.inputs.find((input) => input !== '' && !before.has(input));
-    if (early !== undefined)
-      return all.has(early)
-        ? `node ${node.name} (${node.operator}) uses ${early} before it is computed: expected an order without cycles`
-        : `node ${node.name} (${node.operator}) uses ${early}, which nothing gives`;
-    for (const output of node.outputs) before.add(output);
+/** The first problem of any of the model's graphs. */
+function anywhere(model: Model, problem: (graph: Graph) => string | undefined): string | undefined {
+  for (const graph of graphsOf(model)) {
+    const found = problem(graph);
+    if (found !== undefined) return found;
   }
   return undefined;
 }
 
+function orderProblem(graph: Graph, outside: (name: string) => boolean): string | undefined {
+  const all = new Set(givenNames(graph));
+  const before = new Set([...graph.inputs, ...graph.initializers].map(({ name }) => name));
+  const isGiven = (name: string): boolean => before.has(name) || (!all.has(name) && outside(name));
+  for (const node of graph.nodes) {
+    const early = node.inputs.find((input) => input !== '' && !isGiven(input));
+    if (early !== undefined)
+      return all.has(early)
+        ? `node ${node.name} (${node.operator}) uses ${early} before it is computed: expected an order without cycles`
+        : `node ${node.name} (${node.operator}) uses ${early}, which nothing gives`;
+    for (const inner of subgraphsOf(node)) {
+      const problem = orderProblem(inner, isGiven);
+      if (problem !== undefined) return problem;
+    }
+    for (const output of node.outputs) before.add(output);
+  }
+  const missing = graph.outputs.find(({ name }) => !isGiven(name));
+  return missing && `output ${missing.name}: nothing gives it`;
+}
+
 function outputProblem(model: Model): string | undefined {
-  const given = new Set(givenNames(model));
   const known = inferShapes(model);
   for (const { name, type, shape } of model.graph.outputs) {
-    if (!given.has(name)) return `output ${name}: nothing gives it`;
     const found = known.get(name);
     const clash = shape?.some((dimension, axis) => {
       const inferred = found?.shape?.[axis];
@@ -57,8 +67,8 @@ function outputProblem(model: Model): string | undefined {
 const requirements: readonly Requirement[] = [
   {
     name: 'opset of every domain',
-    problem: ({ graph, opsets }) => {
-      const node = graph.nodes.find(({ domain }) => !Object.hasOwn(opsets, domain));
+    problem: (model) => {
+      const node = allNodes(model).find(({ domain }) => !Object.hasOwn(model.opsets, domain));
       return (
         node &&
         `node ${node.name} (${node.operator}) is of domain "${node.domain}", which has no opset version`
@@ -67,32 +77,36 @@ const requirements: readonly Requirement[] = [
   },
   {
     name: 'named values and operators',
-    problem: ({ graph }) => {
-      const nameless = [...graph.inputs, ...graph.outputs, ...graph.initializers].some(
-        ({ name }) => name === '',
-      );
-      if (nameless) return 'an input, output or initializer has no name';
-      const node = graph.nodes.find(({ operator }) => operator === '');
-      return node && `node ${node.name} has no operator`;
-    },
+    problem: (model) =>
+      anywhere(model, (graph) => {
+        const values = [...graph.inputs, ...graph.outputs, ...graph.initializers];
+        if (values.some(({ name }) => name === '')) return 'an input, output or initializer has no name';
+        const node = graph.nodes.find(({ operator }) => operator === '');
+        return node && `node ${node.name} has no operator`;
+      }),
   },
   {
     name: 'unique names',
     problem: (model) => {
-      const repeated = firstRepeated(givenNames(model));
-      if (repeated !== undefined) return `${repeated} is given twice`;
+      const repeated = anywhere(model, (graph) => {
+        const name = firstRepeated(givenNames(graph));
+        return name === undefined ? undefined : `${name} is given twice`;
+      });
       const output = firstRepeated(model.graph.outputs.map(({ name }) => name));
-      return output === undefined ? undefined : `output ${output} is declared twice`;
+      return repeated ?? (output === undefined ? undefined : `output ${output} is declared twice`);
     },
   },
   {
     name: 'full initializers',
-    problem: ({ graph }) => {
-      const tensor = graph.initializers.find(({ shape, data }) => countOf(shape) !== data.length);
-      return tensor && `initializer ${tensor.name}: ${tensor.data.length} values for shape [${tensor.shape}]`;
-    },
+    problem: (model) =>
+      anywhere(model, ({ initializers }) => {
+        const tensor = initializers.find(({ shape, data }) => countOf(shape) !== data.length);
+        return (
+          tensor && `initializer ${tensor.name}: ${tensor.data.length} values for shape [${tensor.shape}]`
+        );
+      }),
   },
-  { name: 'order', problem: orderProblem },
+  { name: 'order', problem: ({ graph }) => orderProblem(graph, () => false) },
   { name: 'outputs', problem: outputProblem },
 ];
 

@@ -6,11 +6,38 @@ export const modelBytesMax: number = 2 * GiB - 1;
 /** Messages (nodes, attributes, dimensions, …) in one model: a transformer of 100 layers has about 50,000. */
 export const messagesMax = 1_000_000;
 
+/** Graphs inside attributes of graphs: real models nest two or three. */
+export const graphDepthMax = 16;
+
 /** Values in the repeated number fields of one model; weights belong into raw bytes, which do not count. */
 export const numbersMax = 50_000_000;
 
 /** Dimensions of one tensor; real models stay below 8. */
 export const rankMax = 16;
+
+/** Opset of the default domain to which every model is brought, so that rules and passes know one form. */
+export const canonicalOpset = 23;
+
+/** IR version that goes with opset 23 (ONNX 1.18). */
+export const canonicalIrVersion = 11;
+
+/** The oldest opset that can be upgraded: the first without the `axis` and `broadcast` attributes of arithmetic. */
+export const oldestOpset = 7;
+
+/** Elements of one constant that is computed ahead: a mask of 256 × 256. */
+export const foldedElementsMax = 65_536;
+
+/** Elements that computing the constants of one model may read and write: a few seconds. */
+export const foldedTotalMax = 16 * 1_048_576;
+
+/** Nodes that unrolling the loops of one model may add; a loop that needs more stays a loop. */
+export const unrolledNodesMax = 20_000;
+
+/** Times that a model is simplified with what shape inference learned from the time before; real models need three. */
+export const simplifyRoundsMax = 32;
+
+/** Elements of a constant up to which equal ones become one. */
+export const mergedElementsMax = 1_024;
 
 /** Version of the operator set that built models use; onnxruntime has CPU kernels for all of it. */
 export const opsetVersion = 20;
@@ -36,5 +63,11 @@ export const gptBounds = {
 /** Shape inference follows the elements of integer tensors up to this length: shapes, axes, indices. */
 export const inferenceElementsMax = 64;
 
-/** Symbols in one symbolic dimension; a product of more is unknown, so that a graph cannot grow names without end. */
+/** Symbols in one product of a symbolic dimension; more is unknown, so that a graph cannot grow names without end. */
 export const symbolsMax = 8;
+
+/** Products in the sum that a symbolic dimension is; for the same reason. */
+export const termsMax = 8;
+
+/** Characters of a symbolic dimension; for the same reason. */
+export const dimensionTextMax = 256;

@@ -54,7 +54,14 @@ class GptBuilder {
   }
 
   parameter(name: string, shape: readonly number[], initial: InitialDistribution): string {
-    this.parameters.push({ name, shape, initial, decays: shape.length > 1 });
+    const isBorder = /^(embedding|head)\./.test(name);
+    this.parameters.push({
+      name,
+      shape,
+      initial,
+      decays: shape.length > 1,
+      ...(isBorder && { hidden: false }),
+    });
     return this.graph.input(name, 'float32', shape);
   }
 

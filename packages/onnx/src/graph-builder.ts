@@ -4,6 +4,7 @@ import {
   type Dimension,
   type ElementType,
   float32Tensor,
+  type Graph,
   int64Tensor,
   type Model,
   microsoft,
@@ -11,6 +12,8 @@ import {
   type Tensor,
   type ValueInfo,
 } from './model.ts';
+import { createNames, type Names } from './names.ts';
+import { allNames } from './subgraphs.ts';
 
 /** Collects nodes in the order in which they are added; every method that makes a value gives its name. */
 export interface GraphBuilder {
@@ -29,32 +32,30 @@ export interface GraphBuilder {
   /** The same in double precision. */
   float64(value: number): string;
   /** Adds a node with one output, named `output` or after the operator, and gives the output's name. */
-  node(operator: string, inputs: readonly string[], attributes?: Attributes, output?: string): string;
-  /** Adds a node with several outputs. */
+  node(
+    operator: string,
+    inputs: readonly string[],
+    attributes?: Attributes,
+    output?: string,
+    domain?: string,
+  ): string;
+  /** Adds a node with several outputs; an empty name leaves one out. */
   nodes(
     operator: string,
     inputs: readonly string[],
     outputs: readonly string[],
     attributes?: Attributes,
+    domain?: string,
   ): readonly string[];
+  /** A builder for a graph in an attribute; its names differ from all others of this builder. */
+  subgraph(name: string): GraphBuilder;
+  /** The graph so far. */
+  graph(): Graph;
   /** The model so far. */
   model(metadata?: Readonly<Record<string, string>>): Model;
 }
 
-/** Gives names that are not taken: the stem, then the stem with a number. */
-function createNaming(taken: ReadonlySet<string>): (stem: string) => string {
-  const counters = new Map<string, number>();
-  return (stem) => {
-    for (;;) {
-      const count = counters.get(stem) ?? 0;
-      counters.set(stem, count + 1);
-      const candidate = count === 0 ? stem : `${stem}_${count}`;
-      if (!taken.has(candidate)) return candidate;
-    }
-  };
-}
-
-/** Operators of onnxruntime's own domain that builders may add by name. */
+/** Operators of onnxruntime's own domain that builders may add without naming it. */
 const microsoftOperators: ReadonlySet<string> = new Set(['FusedMatMul']);
 
 /**
@@ -68,28 +69,26 @@ const microsoftOperators: ReadonlySet<string> = new Set(['FusedMatMul']);
  * const bytes = writeModel(builder.model());
  */
 export function createGraphBuilder(name: string, from?: Model): GraphBuilder {
+  return createBuilder(name, from, createNames(from ? allNames(from.graph) : []));
+}
+
+function createBuilder(name: string, from: Model | undefined, names: Names): GraphBuilder {
   const nodes: Node[] = [...(from?.graph.nodes ?? [])];
   const inputs: ValueInfo[] = [...(from?.graph.inputs ?? [])];
   const outputs: ValueInfo[] = [...(from?.graph.outputs ?? [])];
   const initializers: Tensor[] = [...(from?.graph.initializers ?? [])];
-  const taken = new Set([
-    ...nodes.flatMap((node) => node.outputs),
-    ...inputs.map((input) => input.name),
-    ...initializers.map((tensor) => tensor.name),
-  ]);
-  const fresh = createNaming(taken);
   const constants = new Map<string, string>();
   const constant = (key: string, make: (name: string) => Tensor): string => {
     const known = constants.get(key);
     if (known !== undefined) return known;
-    const made = builder.initializer(make(fresh(key)));
+    const made = builder.initializer(make(names.fresh(key)));
     constants.set(key, made);
     return made;
   };
 
   const builder: GraphBuilder = {
     input(inputName, type, shape) {
-      taken.add(inputName);
+      names.take(inputName);
       inputs.push({ name: inputName, type, shape });
       return inputName;
     },
@@ -97,7 +96,7 @@ export function createGraphBuilder(name: string, from?: Model): GraphBuilder {
       outputs.push(shape ? { name: outputName, type, shape } : { name: outputName, type });
     },
     initializer(tensor) {
-      taken.add(tensor.name);
+      names.take(tensor.name);
       initializers.push(tensor);
       return tensor.name;
     },
@@ -111,24 +110,32 @@ export function createGraphBuilder(name: string, from?: Model): GraphBuilder {
         shape: [],
         data: Float64Array.of(value),
       })),
-    node: (operator, nodeInputs, attributes = {}, output = operator) =>
-      builder.nodes(operator, nodeInputs, [output], attributes)[0] as string,
-    nodes(operator, nodeInputs, stems, attributes = {}) {
+    node: (operator, nodeInputs, attributes = {}, output = operator, domain) =>
+      builder.nodes(operator, nodeInputs, [output], attributes, domain)[0] as string,
+    nodes(operator, nodeInputs, stems, attributes = {}, domain) {
       const nodeOutputs = stems.map((stem) => {
-        const output = stem === '' ? '' : fresh(stem);
-        taken.add(output);
-        return output;
+        return stem === '' ? '' : names.fresh(stem);
       });
       nodes.push({
         name: nodeOutputs.find((output) => output !== '') ?? operator,
         operator,
-        domain: microsoftOperators.has(operator) ? microsoft : '',
+        domain: domain ?? (microsoftOperators.has(operator) ? microsoft : ''),
         inputs: [...nodeInputs],
         outputs: nodeOutputs,
         attributes,
       });
+      for (const inner of Object.values(attributes))
+        if (inner.kind === 'graph') for (const innerName of allNames(inner.value)) names.take(innerName);
       return nodeOutputs;
     },
+    subgraph: (subgraphName) => createBuilder(subgraphName, undefined, names),
+    graph: () => ({
+      name,
+      nodes: [...nodes],
+      inputs: [...inputs],
+      outputs: [...outputs],
+      initializers: [...initializers],
+    }),
     model: (metadata = {}) => ({
       irVersion: from?.irVersion ?? irVersion,
       producer: 'murmuration',
@@ -138,13 +145,7 @@ export function createGraphBuilder(name: string, from?: Model): GraphBuilder {
         ...from?.opsets,
       },
       metadata: { ...from?.metadata, ...metadata },
-      graph: {
-        name,
-        nodes: [...nodes],
-        inputs: [...inputs],
-        outputs: [...outputs],
-        initializers: [...initializers],
-      },
+      graph: builder.graph(),
     }),
   };
   return builder;

@@ -16,17 +16,42 @@ export { checkModel } from './check-model.ts';
 export { OnnxError } from './errors.ts';
 export { gpt } from './gpt.ts';
 export * from './graph-builder.ts';
-export { inferShapes, type KnownValue } from './infer-shapes.ts';
+export { inferNode, inferShapes, inferSubgraph, type KnownValue, type KnownValues } from './infer-shapes.ts';
 export * from './model.ts';
 export { embedParameters, initializeParameters, parametersKey, parametersOf } from './parameters.ts';
 export { pruneModel } from './prune.ts';
 export { readModel } from './read-model.ts';
+export { simplifyModel } from './simplify/simplify-model.ts';
+export {
+  allNames,
+  allNodes,
+  capturedValues,
+  givenNames,
+  mapSubgraphs,
+  renameGraph,
+  renameValues,
+  subgraphsOf,
+  usedValues,
+} from './subgraphs.ts';
+export { upgradeModel } from './upgrade/upgrade-model.ts';
 export { writeModel } from './write-model.ts';
 
-/** How a parameter's first values are drawn; exact on every platform. */
+/** How a parameter's first values are drawn, exact on every platform; or `given`: they come from elsewhere. */
 export type InitialDistribution =
   | { readonly kind: 'uniform'; readonly limit: number }
-  | { readonly kind: 'constant'; readonly value: number };
+  | { readonly kind: 'constant'; readonly value: number }
+  | { readonly kind: 'given' };
+
+/**
+ * How a parameter changes when the optimizer does not move it: a running mean of what batches show (batch
+ * normalization). Its "gradient" is its difference to the batch's value, and a step does
+ * value ← value − (1 − momentum) · gradient, outside of clipping and weight decay.
+ */
+export interface AverageUpdate {
+  readonly kind: 'average';
+  /** In [0, 1). */
+  readonly momentum: number;
+}
 
 /** One parameter of a training model: a float32 input of the graph. */
 export interface ParameterDeclaration {
@@ -35,6 +60,10 @@ export interface ParameterDeclaration {
   readonly initial: InitialDistribution;
   /** Whether weight decay applies. */
   readonly decays: boolean;
+  /** Unless given, the optimizer moves it. */
+  readonly update?: AverageUpdate;
+  /** False for a matrix at the network's border (an embedding, an output layer), which Muon leaves to AdamW. */
+  readonly hidden?: boolean;
 }
 
 /** Sizes of the transformer. `context` is the longest one; `width` is a multiple of `heads`. */

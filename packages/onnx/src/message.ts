@@ -1,14 +1,15 @@
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import { messagesMax, numbersMax } from './defaults.ts';
+import { graphDepthMax, messagesMax, numbersMax } from './defaults.ts';
 import { OnnxError } from './errors.ts';
 import { type Field, type ScalarType, schema } from './schema.ts';
 
 /** One decoded protobuf message: field name → value (int64 as bigint), or array of values when repeated. */
 export type Message = Record<string, unknown>;
 
-/** What is left of the bounds on one model's messages and numbers. */
+/** What is left of the bounds on one model's messages, numbers and nested graphs. */
 interface Allowance {
   messages: number;
+  graphs: number;
   numbers: number;
 }
 
@@ -101,7 +102,11 @@ function readField(
   if (typeof type === 'object') {
     if (wireType !== WireType.LengthDelimited)
       malformed(`field ${name}: expected a message, got wire type ${wireType}`);
+    const nesting = type.message === 'Graph' ? 1 : 0;
+    allowance.graphs -= nesting;
+    if (allowance.graphs < 0) malformed(`expected at most ${graphDepthMax} graphs inside each other`);
     const value = decode(reader.bytes(), type.message, allowance);
+    allowance.graphs += nesting;
     if (repeated) append(into, name, [value]);
     else into[name] = value;
     return;
@@ -137,7 +142,7 @@ function decode(bytes: Uint8Array, type: string, allowance: Allowance): Message 
  */
 export function decodeModel(bytes: Uint8Array): Message {
   try {
-    return decode(bytes, 'Model', { messages: messagesMax, numbers: numbersMax });
+    return decode(bytes, 'Model', { messages: messagesMax, graphs: graphDepthMax, numbers: numbersMax });
   } catch (cause) {
     if (cause instanceof OnnxError) throw cause;
     throw new OnnxError(

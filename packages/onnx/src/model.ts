@@ -46,6 +46,8 @@ export interface ValueInfo {
   readonly name: string;
   readonly type: ElementType;
   readonly shape?: readonly Dimension[];
+  /** The file leaves the type of this value of a nested graph to inference; `type` is a guess. */
+  readonly untyped?: true;
 }
 
 /** A setting of a node: a value together with its kind. */
@@ -56,7 +58,8 @@ export type Attribute =
   | { readonly kind: 'tensor'; readonly value: Tensor }
   | { readonly kind: 'ints'; readonly value: readonly number[] }
   | { readonly kind: 'floats'; readonly value: readonly number[] }
-  | { readonly kind: 'texts'; readonly value: readonly string[] };
+  | { readonly kind: 'texts'; readonly value: readonly string[] }
+  | { readonly kind: 'graph'; readonly value: Graph };
 
 /** The settings of a node by name. */
 export type Attributes = Readonly<Record<string, Attribute>>;
@@ -72,7 +75,10 @@ export interface Node {
   readonly attributes: Attributes;
 }
 
-/** Nodes between named inputs and outputs, and the constants that they use. */
+/**
+ * Nodes between named inputs and outputs, and the constants that they use. A graph inside an attribute (a branch of
+ * If, the body of Loop or Scan) may also use values of the graphs around it.
+ */
 export interface Graph {
   readonly name: string;
   /** In an order in which each node's inputs come before it. */
@@ -110,6 +116,8 @@ export const floats = (value: readonly number[]): Attribute => ({
 });
 /** A tensor as an attribute. */
 export const tensorAttribute = (value: Tensor): Attribute => ({ kind: 'tensor', value });
+/** A graph as an attribute. */
+export const graphAttribute = (value: Graph): Attribute => ({ kind: 'graph', value });
 
 /** A node's integer attribute, or the operator's default. */
 export function intOf(node: Node, name: string, otherwise: number): number {
@@ -133,6 +141,18 @@ export function textOf(node: Node, name: string, otherwise: string): string {
 export function intsOf(node: Node, name: string): readonly number[] | undefined {
   const attribute = node.attributes[name];
   return attribute?.kind === 'ints' ? attribute.value : undefined;
+}
+
+/** A node's tensor attribute, if it has one. */
+export function tensorOf(node: Node, name: string): Tensor | undefined {
+  const attribute = node.attributes[name];
+  return attribute?.kind === 'tensor' ? attribute.value : undefined;
+}
+
+/** A node's graph attribute (`then_branch`, `else_branch`, `body`), if it has one. */
+export function graphOf(node: Node, name: string): Graph | undefined {
+  const attribute = node.attributes[name];
+  return attribute?.kind === 'graph' ? attribute.value : undefined;
 }
 
 /** An int64 tensor. */

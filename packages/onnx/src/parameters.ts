@@ -8,8 +8,13 @@ import { pruneModel } from './prune.ts';
 /** The metadata key under which a training model lists its parameters, as JSON. */
 export const parametersKey = 'murmuration.parameters';
 
+function isAverage(value: unknown): boolean {
+  const { kind, momentum } = (value ?? {}) as { kind?: unknown; momentum?: unknown };
+  return kind === 'average' && typeof momentum === 'number' && momentum >= 0 && momentum < 1;
+}
+
 function isDeclaration(value: unknown): value is ParameterDeclaration {
-  const { name, shape, initial, decays } = (value ?? {}) as Partial<
+  const { name, shape, initial, decays, update, hidden } = (value ?? {}) as Partial<
     Record<keyof ParameterDeclaration, unknown>
   >;
   const { kind, limit, value: constant } = (initial ?? {}) as Record<string, unknown>;
@@ -19,8 +24,11 @@ function isDeclaration(value: unknown): value is ParameterDeclaration {
     shape.every((dimension) => Number.isSafeInteger(dimension) && dimension > 0);
   const initialHolds =
     (kind === 'uniform' && Number.isFinite(limit) && (limit as number) >= 0) ||
-    (kind === 'constant' && Number.isFinite(constant));
-  return typeof name === 'string' && name !== '' && shapeHolds && initialHolds && typeof decays === 'boolean';
+    (kind === 'constant' && Number.isFinite(constant)) ||
+    kind === 'given';
+  const flagsHold = typeof decays === 'boolean' && (hidden === undefined || typeof hidden === 'boolean');
+  const namedAndFilled = typeof name === 'string' && name !== '' && shapeHolds && initialHolds;
+  return namedAndFilled && flagsHold && (update === undefined || isAverage(update));
 }
 
 /**
@@ -44,21 +52,31 @@ export function parametersOf(model: Model): ParameterDeclaration[] {
   const seen = new Set<string>();
   return list.map((declaration: unknown, index) => {
     if (!isDeclaration(declaration))
-      return bad(`entry ${index} to have a name, a shape, an initial distribution and decays`);
+      return bad(
+        `entry ${index} to have a name, a shape, an initial distribution, decays, and no other update than 'average'`,
+      );
     const input = inputs.get(declaration.name);
     const sameShape = input?.shape?.join() === declaration.shape.join();
     if (input?.type !== 'float32' || !sameShape)
       bad(`${declaration.name} to be a float32 input of shape [${declaration.shape}]`);
     if (seen.has(declaration.name)) bad(`each name once, got ${declaration.name} twice`);
     seen.add(declaration.name);
-    const { name, shape, initial, decays } = declaration;
-    return { name, shape, initial, decays };
+    const { name, shape, initial, decays, update, hidden } = declaration;
+    return {
+      name,
+      shape,
+      initial,
+      decays,
+      ...(update && { update: { kind: update.kind, momentum: update.momentum } }),
+      ...(hidden !== undefined && { hidden }),
+    };
   });
 }
 
 /**
  * The first values of all parameters as one flat vector in declaration order: each drawn from its own stream of
- * `seed`, rounded to float32 once, so that every platform gets the same bits.
+ * `seed`, rounded to float32 once, so that every platform gets the same bits. Throws `OnnxError` `bad-parameters` when
+ * one's values are given elsewhere.
  */
 export function initializeParameters(
   declarations: readonly ParameterDeclaration[],
@@ -71,6 +89,11 @@ export function initializeParameters(
     const slot = layout.slots[index];
     if (!slot) return;
     const values = tensorView(vector, slot);
+    if (initial.kind === 'given')
+      throw new OnnxError(`parameter ${name}: expected first values to draw, they are given elsewhere`, {
+        code: 'bad-parameters',
+        name,
+      });
     if (initial.kind === 'constant') {
       values.fill(Math.fround(initial.value));
       return;

@@ -1,5 +1,6 @@
 import { OnnxError } from './errors.ts';
 import type { Model, Node } from './model.ts';
+import { usedValues } from './subgraphs.ts';
 
 /**
  * The part of a model that the named outputs need: other nodes, inputs and initializers are left out. Outputs that
@@ -13,7 +14,7 @@ export function pruneModel(model: Model, outputs: readonly string[]): Model {
   for (const node of graph.nodes.toReversed()) {
     if (!node.outputs.some((output) => needed.has(output))) continue;
     kept.push(node);
-    for (const input of node.inputs) if (input !== '') needed.add(input);
+    for (const value of usedValues(node)) needed.add(value);
   }
   const given = new Set([
     ...kept.flatMap((node) => node.outputs),

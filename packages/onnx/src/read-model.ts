@@ -32,10 +32,11 @@ function readTensor(message: Message): Tensor {
   return { name, type, shape, data: readTensorData(message, type, shape, where) };
 }
 
-function readValueInfo(message: Message): ValueInfo {
+function readValueInfo(message: Message, nested: boolean): ValueInfo {
   const name = nameOf(message, 'name');
   const where = `value ${JSON.stringify(name)}`;
   const tensorType = (message.type as Message | undefined)?.tensorType as Message | undefined;
+  if (nested && !message.type) return { name, type: 'float32', untyped: true };
   if (!tensorType) throw new OnnxError(`${where}: expected a tensor type`, { code: 'malformed', name });
   const type = elementTypeOf((tensorType.elemType ?? 0) as number, where);
   const shapeMessage = tensorType.shape as Message | undefined;
@@ -76,6 +77,8 @@ function readAttribute(message: Message, node: string): Attribute {
       return { kind, value: (message.floats ?? []) as readonly number[] };
     case 'texts':
       return { kind, value: ((message.strings ?? []) as readonly Uint8Array[]).map(decodeText) };
+    case 'graph':
+      return { kind, value: readGraph((message.g ?? {}) as Message, true) };
     default:
       throw new OnnxError(`${where}: type ${String(message.type)} is not supported`, {
         code: 'unsupported',
@@ -101,16 +104,16 @@ function readNode(message: Message): Node {
   };
 }
 
-function readGraph(message: Message): Graph {
+function readGraph(message: Message, nested: boolean): Graph {
   const initializers = listOf(message, 'initializer').map(readTensor);
   const constants = new Set(initializers.map(({ name }) => name));
   return {
     name: nameOf(message, 'name'),
     nodes: listOf(message, 'node').map(readNode),
     inputs: listOf(message, 'input')
-      .map(readValueInfo)
+      .map((value) => readValueInfo(value, nested))
       .filter(({ name }) => !constants.has(name)),
-    outputs: listOf(message, 'output').map(readValueInfo),
+    outputs: listOf(message, 'output').map((value) => readValueInfo(value, nested)),
     initializers,
   };
 }
@@ -142,6 +145,6 @@ export function readModel(bytes: Uint8Array): Model {
     producer: nameOf(message, 'producerName'),
     opsets: Object.fromEntries(opsets),
     metadata: Object.fromEntries(metadata),
-    graph: readGraph(graph),
+    graph: readGraph(graph, false),
   };
 }

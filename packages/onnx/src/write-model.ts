@@ -1,5 +1,5 @@
 import { encodeModel, type Message } from './message.ts';
-import type { Attribute, Dimension, Model, Node, Tensor, ValueInfo } from './model.ts';
+import type { Attribute, Dimension, Graph, Model, Node, Tensor, ValueInfo } from './model.ts';
 import { attributeKinds } from './schema.ts';
 import { elementFormats, rawBytes } from './tensor-data.ts';
 
@@ -21,15 +21,11 @@ const writeDimension = (dimension: Dimension): Message =>
       ? {}
       : { dimParam: dimension };
 
-const writeValueInfo = ({ name, type, shape }: ValueInfo): Message => ({
-  name,
-  type: {
-    tensorType: {
-      elemType: elementFormats[type].code,
-      ...(shape ? { shape: { dim: shape.map(writeDimension) } } : {}),
-    },
-  },
-});
+const writeValueInfo = ({ name, type, shape, untyped }: ValueInfo): Message => {
+  if (untyped) return { name };
+  const dimensions = shape ? { shape: { dim: shape.map(writeDimension) } } : {};
+  return { name, type: { tensorType: { elemType: elementFormats[type].code, ...dimensions } } };
+};
 
 const encodeText = (value: string): Uint8Array => new TextEncoder().encode(value);
 
@@ -49,6 +45,8 @@ function attributeValue(attribute: Attribute): Message {
       return { floats: attribute.value };
     case 'texts':
       return { strings: attribute.value.map(encodeText) };
+    case 'graph':
+      return { g: writeGraph(attribute.value) };
   }
 }
 
@@ -65,19 +63,20 @@ const writeNode = (node: Node): Message => ({
   ...(node.domain ? { domain: node.domain } : {}),
 });
 
+const writeGraph = (graph: Graph): Message => ({
+  node: graph.nodes.map(writeNode),
+  name: graph.name,
+  initializer: graph.initializers.map(writeTensor),
+  input: graph.inputs.map(writeValueInfo),
+  output: graph.outputs.map(writeValueInfo),
+});
+
 /** The protobuf bytes of a model. Equal models give equal bytes. */
 export function writeModel(model: Model): Uint8Array {
-  const { graph } = model;
   return encodeModel({
     irVersion: BigInt(model.irVersion),
     producerName: model.producer,
-    graph: {
-      node: graph.nodes.map(writeNode),
-      name: graph.name,
-      initializer: graph.initializers.map(writeTensor),
-      input: graph.inputs.map(writeValueInfo),
-      output: graph.outputs.map(writeValueInfo),
-    },
+    graph: writeGraph(model.graph),
     opsetImport: Object.entries(model.opsets).map(([domain, version]) => ({
       domain,
       version: BigInt(version),

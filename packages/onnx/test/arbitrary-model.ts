@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { Attribute, Dimension, ElementType, Model, Tensor, TensorData } from '../src/index.ts';
+import type { Attribute, Dimension, ElementType, Graph, Model, Tensor, TensorData } from '../src/index.ts';
 
 const stores: Readonly<Record<ElementType, (bytes: ArrayBuffer) => TensorData>> = {
   float32: (bytes) => new Float32Array(bytes),
@@ -48,40 +48,50 @@ const valueInfo = fc
 
 const plain = { noNullPrototype: true };
 
-const node = fc.record(
+/** A graph whose nodes may hold graphs, up to `depth` inside each other. */
+function graphOfDepth(depth: number): fc.Arbitrary<Graph> {
+  const nested = graphOfDepthOrNone(depth - 1);
+  const node = fc.record(
+    {
+      name: fc.string(),
+      operator: name,
+      domain: fc.constantFrom('', 'com.microsoft'),
+      inputs: fc.array(fc.string(), { maxLength: 3 }),
+      outputs: fc.array(fc.string(), { maxLength: 3 }),
+      attributes: fc.dictionary(name, nested ? fc.oneof(attribute, nested) : attribute, {
+        maxKeys: 3,
+        noNullPrototype: true,
+      }),
+    },
+    plain,
+  );
+  const graph = fc.record(
+    {
+      name: fc.string(),
+      nodes: fc.array(node, { maxLength: 4 }),
+      inputs: fc.array(valueInfo, { maxLength: 3 }),
+      outputs: fc.array(valueInfo, { maxLength: 3 }),
+      initializers: fc.array(tensor, { maxLength: 3 }),
+    },
+    plain,
+  );
+  return graph.filter(({ inputs, initializers }) => {
+    const constants = new Set(initializers.map((each) => each.name));
+    return inputs.every((input) => !constants.has(input.name));
+  });
+}
+
+const graphOfDepthOrNone = (depth: number): fc.Arbitrary<Attribute> | undefined =>
+  depth < 0 ? undefined : graphOfDepth(depth).map((value): Attribute => ({ kind: 'graph', value }));
+
+/** Models that can be written: not necessarily valid ones. */
+export const arbitraryModel: fc.Arbitrary<Model> = fc.record(
   {
-    name: fc.string(),
-    operator: name,
-    domain: fc.constantFrom('', 'com.microsoft'),
-    inputs: fc.array(fc.string(), { maxLength: 3 }),
-    outputs: fc.array(fc.string(), { maxLength: 3 }),
-    attributes: fc.dictionary(name, attribute, { maxKeys: 3, noNullPrototype: true }),
+    irVersion: fc.nat(),
+    producer: fc.string(),
+    opsets: fc.constant({ '': 20, 'com.microsoft': 1 }),
+    metadata: fc.dictionary(name, fc.string(), { maxKeys: 3, noNullPrototype: true }),
+    graph: graphOfDepth(2),
   },
   plain,
 );
-
-/** Models that can be written: not necessarily valid ones. */
-export const arbitraryModel: fc.Arbitrary<Model> = fc
-  .record(
-    {
-      irVersion: fc.nat(),
-      producer: fc.string(),
-      opsets: fc.constant({ '': 20, 'com.microsoft': 1 }),
-      metadata: fc.dictionary(name, fc.string(), { maxKeys: 3, noNullPrototype: true }),
-      graph: fc.record(
-        {
-          name: fc.string(),
-          nodes: fc.array(node, { maxLength: 4 }),
-          inputs: fc.array(valueInfo, { maxLength: 3 }),
-          outputs: fc.array(valueInfo, { maxLength: 3 }),
-          initializers: fc.array(tensor, { maxLength: 3 }),
-        },
-        plain,
-      ),
-    },
-    plain,
-  )
-  .filter(({ graph }) => {
-    const constants = new Set(graph.initializers.map((each) => each.name));
-    return graph.inputs.every((input) => !constants.has(input.name));
-  });

@@ -78,6 +78,9 @@ test('parametersOf refuses declarations that are not those of the graph', () => 
     JSON.stringify([{ ...first, initial: { kind: 'normal' } }]),
     JSON.stringify([{ ...first, initial: { kind: 'uniform', limit: -1 } }]),
     JSON.stringify([{ ...first, initial: { kind: 'constant', value: 'NaN' } }]),
+    JSON.stringify([{ ...first, update: { kind: 'sum', momentum: 0.9 } }]),
+    JSON.stringify([{ ...first, update: { kind: 'average', momentum: 1 } }]),
+    JSON.stringify([{ ...first, hidden: 'no' }]),
     JSON.stringify([first, first]),
   ];
   for (const json of bad)
@@ -87,6 +90,21 @@ test('parametersOf refuses declarations that are not those of the graph', () => 
       String(json),
     );
   assert.deepEqual(parametersOf(declared(JSON.stringify([first]))), [first]);
+});
+
+test('parametersOf keeps what is said of updates; initializeParameters refuses values that are given elsewhere', () => {
+  const [first] = declarations as [ParameterDeclaration];
+  const given: ParameterDeclaration = {
+    ...first,
+    initial: { kind: 'given' },
+    update: { kind: 'average', momentum: 0.9 },
+    hidden: false,
+  };
+  assert.deepEqual(parametersOf(declared(JSON.stringify([given]))), [given]);
+  assert.throws(() => initializeParameters([given], 's'), {
+    code: 'bad-parameters',
+    message: /given elsewhere/,
+  });
 });
 
 test('embedParameters refuses a vector of another length', () => {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { openStore } from '@murmuration/store';
-import { createRun, freshNonce, type PeerEvent, type PeerStatus } from '../src/index.ts';
+import { createRun, freshNonce, type PeerEvent, type PeerStatus, storeRun, textModel } from '../src/index.ts';
 
 const murmur = fileURLToPath(new URL('../../cli/bin/murmur.js', import.meta.url));
 const warmupMs = 5_000;
@@ -15,29 +15,17 @@ const measureMs = 30_000;
 /** A run of one founder with the demo's model, on text that costs nothing to make. */
 async function foundRun(directory: string): Promise<void> {
   const store = openStore({ directory });
-  const { run, runId, settings, graph } = createRun({
+  const created = createRun({
     name: 'loop',
     nonce: freshNonce(),
     founders: [store.identity.peer],
-    quorum: 'crash',
     rounds: 1_000_000,
-    steps: 5,
-    overlapSteps: 5,
-    batch: 8,
-    learningRate: 1e-3,
-    model: { vocabulary: 260, context: 128, width: 128, layers: 4, heads: 4 },
-    k: 64,
-    bits: 1,
-    kappa: 0,
-    outerStep: 1,
-    feedback: 0.95,
+    model: textModel({ vocabulary: 260, context: 128, width: 128, layers: 4, heads: 4 }),
     snapshotEvery: 16,
     graceMs: 1_000,
     viewTimeoutMs: 5_000,
   });
-  store.bindRun(runId);
-  await store.putBlob(runId, settings);
-  await store.putBlob(run.model.graph, graph);
+  await storeRun(store, created);
   store.close();
 }
 

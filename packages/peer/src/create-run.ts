@@ -4,98 +4,156 @@ import {
   nameBlob,
   type PeerId,
   parseRunConfig,
+  protocolVersion,
   type RunConfig,
+  type RunConfigInput,
+  runDefaults,
   runIdOf,
 } from '@murmuration/base';
-import { type GptConfig, gpt, initializeParameters, parametersOf, writeModel } from '@murmuration/onnx';
-
+import {
+  type GptConfig,
+  gpt,
+  initializeParameters,
+  type Model,
+  parametersOf,
+  writeModel,
+} from '@murmuration/onnx';
+import type { Store } from '@murmuration/store';
 import { toString as toText } from 'uint8arrays/to-string';
 
+/** What a run trains. */
+export interface RunModel {
+  /** A training model: its parameters and frozen weights are inputs. */
+  readonly graph: Model;
+  /** θ₀; drawn from the run's nonce by the graph's declarations if absent. */
+  readonly parameters?: Float32Array;
+  /** The values of the weights that never train. */
+  readonly frozen?: Float32Array;
+  readonly data: RunConfigInput['data'];
+}
+
+/** A fresh transformer over bytes. */
+export const textModel = (config: GptConfig): RunModel => ({
+  graph: gpt(config),
+  data: { kind: 'text', tokenizer: 'bytes', context: config.context },
+});
+
+/** What a founder may choose; everything but name, nonce, founders and model has a default. */
 export interface RunOptions {
   readonly name: string;
   /** 32 hex digits, fresh for every run. */
   readonly nonce: string;
   readonly founders: readonly PeerId[];
-  readonly quorum: 'crash' | 'byzantine';
-  readonly rounds: number;
+  readonly model: RunModel;
+  readonly quorum?: 'crash' | 'byzantine';
+  readonly rounds?: number;
   /** Inner steps between two contributions. */
-  readonly steps: number;
+  readonly steps?: number;
   /** Inner steps while the last contribution is being certified. */
-  readonly overlapSteps: number;
-  readonly batch: number;
-  readonly learningRate: number;
-  readonly model: GptConfig;
-  readonly k: number;
-  readonly bits: 1 | 2;
-  readonly kappa: number;
-  readonly outerStep: number;
-  readonly feedback: number;
-  readonly snapshotEvery: number;
+  readonly overlapSteps?: number;
+  readonly batch?: number;
+  readonly inner?: Partial<RunConfigInput['inner']>;
+  readonly k?: number;
+  readonly bits?: 1 | 2;
+  readonly kappa?: number;
+  readonly outerStep?: number;
+  readonly feedback?: number;
+  readonly snapshotEvery?: number;
   /** How long a round waits for a member that contributed lately, and for a proposer, ms. */
-  readonly graceMs: number;
-  readonly viewTimeoutMs: number;
+  readonly graceMs?: number;
+  readonly viewTimeoutMs?: number;
 }
 
 /** 128 random bits in hex. */
 export const freshNonce = (): string => toText(crypto.getRandomValues(new Uint8Array(16)), 'base16');
 
+/** A run's settings, and all that a newcomer needs of it, by name. */
 export interface CreatedRun {
   readonly run: RunConfig;
   readonly runId: Cid;
-  /** The settings' bytes: the blob named by `runId`. */
-  readonly settings: Uint8Array;
-  /** The forward graph's bytes: the blob named by `run.model.graph`. */
-  readonly graph: Uint8Array;
+  /** Settings, graph, and the weights that come from a file. */
+  readonly blobs: ReadonlyMap<Cid, Uint8Array>;
 }
 
-/** Makes a run around a fresh transformer: its graph, its first parameters' name, its settings, its id. */
+const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array =>
+  new Uint8Array(buffer, byteOffset, byteLength);
+
+function innerSettings(
+  rounds: number,
+  chosen: Partial<RunConfigInput['inner']> = {},
+): RunConfigInput['inner'] {
+  const { warmupRoundsMax, warmupShare, ...inner } = runDefaults.inner;
+  return { ...inner, warmupRounds: Math.min(warmupRoundsMax, Math.ceil(rounds * warmupShare)), ...chosen };
+}
+
+/** Makes a run: its settings, its id, and the blobs that its first peer serves. Throws `RunConfigError`. */
 export function createRun(options: RunOptions): CreatedRun {
-  const model = gpt(options.model);
-  const graph = writeModel(model);
-  const theta = initializeParameters(parametersOf(model), options.nonce);
-  const tensors = nameBlob(new Uint8Array(theta.buffer, theta.byteOffset, theta.byteLength)).cid;
-  const byzantineQuorum = Math.floor((2 * options.founders.length) / 3) + 1;
+  const { model, founders, nonce } = options;
+  const chosen = { ...runDefaults, ...options };
+  const graph = writeModel(model.graph);
+  const theta = model.parameters ?? initializeParameters(parametersOf(model.graph), nonce);
+  const initial = nameBlob(bytesOf(theta)).cid;
+  const graphId = nameBlob(graph).cid;
+  const frozen = model.frozen?.length
+    ? { tensors: nameBlob(bytesOf(model.frozen)).cid, values: model.frozen.length }
+    : undefined;
+  const byzantineQuorum = Math.floor((2 * founders.length) / 3) + 1;
   const run = parseRunConfig({
-    protocol: 1,
-    nonce: options.nonce,
+    protocol: protocolVersion,
+    nonce,
     name: options.name,
-    model: { graph: nameBlob(graph).cid, bytes: graph.length },
-    tokenizer: 'bytes',
-    sample: { context: options.model.context, batch: options.batch },
-    initial: { seed: options.nonce, tensors, parameters: theta.length },
-    inner: {
-      optimizer: 'adamw',
-      learningRate: options.learningRate,
-      floor: 0.1,
-      warmupRounds: Math.min(10, Math.ceil(options.rounds / 10)),
-      beta1: 0.9,
-      beta2: 0.95,
-      epsilon: 1e-8,
-      weightDecay: 0.1,
-      clipNorm: 1,
+    model: { graph: graphId, bytes: graph.length, ...(frozen ? { frozen } : {}) },
+    data: model.data,
+    batch: chosen.batch,
+    initial: {
+      tensors: initial,
+      parameters: theta.length,
+      ...(model.parameters ? {} : { seed: nonce }),
     },
+    inner: innerSettings(chosen.rounds, options.inner),
     round: {
-      steps: options.steps,
-      overlapSteps: options.overlapSteps,
-      graceMs: options.graceMs,
-      durationMaxMs: 60_000,
-      viewTimeoutMs: options.viewTimeoutMs,
+      steps: chosen.steps,
+      overlapSteps: chosen.overlapSteps,
+      graceMs: chosen.graceMs,
+      durationMaxMs: runDefaults.durationMaxMs,
+      viewTimeoutMs: chosen.viewTimeoutMs,
     },
     delta: {
       chunk: 4_096,
-      k: options.k,
-      bits: options.bits,
-      feedback: options.feedback,
+      k: chosen.k,
+      bits: chosen.bits,
+      feedback: chosen.feedback,
       blobBytesMax: 4_096 + theta.length,
     },
-    aggregation: { rule: 'mean', kappa: options.kappa, guestShare: 0.25, contributionsMax: 256 },
-    outer: [{ fromRound: 0, step: options.outerStep }],
-    quorum: options.quorum,
-    founders: [...options.founders],
-    invitationSignatures: options.quorum === 'byzantine' ? byzantineQuorum : 1,
-    lateHeights: 4,
-    snapshotEvery: options.snapshotEvery,
-    rounds: options.rounds,
+    aggregation: {
+      rule: 'mean',
+      kappa: chosen.kappa,
+      guestShare: runDefaults.guestShare,
+      contributionsMax: runDefaults.contributionsMax,
+    },
+    outer: [{ fromRound: 0, step: chosen.outerStep }],
+    quorum: chosen.quorum,
+    founders: [...founders],
+    invitationSignatures: chosen.quorum === 'byzantine' ? byzantineQuorum : 1,
+    lateHeights: runDefaults.lateHeights,
+    snapshotEvery: chosen.snapshotEvery,
+    rounds: chosen.rounds,
   });
-  return { run, runId: runIdOf(run), settings: encodeRunConfig(run), graph };
+  const runId = runIdOf(run);
+  const blobs = new Map<Cid, Uint8Array>([
+    [runId, encodeRunConfig(run)],
+    [graphId, graph],
+    ...(model.parameters ? [[initial, bytesOf(theta)] as const] : []),
+    ...(frozen && model.frozen ? [[frozen.tensors, bytesOf(model.frozen)] as const] : []),
+  ]);
+  return { run, runId, blobs };
+}
+
+/** Makes a folder the run's, with all that newcomers will ask for. */
+export async function storeRun(store: Store, { runId, blobs }: CreatedRun): Promise<void> {
+  store.bindRun(runId);
+  for (const [cid, bytes] of blobs) {
+    store.pinBlob(cid);
+    await store.putBlob(cid, bytes);
+  }
 }

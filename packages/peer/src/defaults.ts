@@ -20,6 +20,8 @@ export const saveAddressesEveryMs: number = 30 * second;
 export const runConfigBytesMax: number = 64 * KiB;
 /** A forward graph without weights; GPT-2's is about 300 kB. */
 export const graphBytesMax: number = 16 * MiB;
+/** Weights from a file, in one piece in memory while they are checked: half a billion values. */
+export const weightsBytesMax: number = 2 * GiB;
 /** One blob that nobody serves is asked for again after this long, growing to the maximum. */
 export const fetchRetryMs: number = 100;
 export const fetchRetryMaxMs: number = 3 * second;

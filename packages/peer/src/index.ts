@@ -10,10 +10,20 @@
 import type { Cid, PeerId } from '@murmuration/base';
 import type { Traffic } from '@murmuration/network';
 import type { Role } from '@murmuration/protocol';
+import type { RunPart } from './fetch-run.ts';
 import type { PeerConfigInput } from './peer-config.ts';
 
-export { createRun, freshNonce, type RunOptions } from './create-run.ts';
+export {
+  type CreatedRun,
+  createRun,
+  freshNonce,
+  type RunModel,
+  type RunOptions,
+  storeRun,
+  textModel,
+} from './create-run.ts';
 export { PeerError } from './errors.ts';
+export type { RunPart } from './fetch-run.ts';
 export { type OfflineRun, openOffline } from './offline.ts';
 export { createPeer } from './peer.ts';
 export { type PeerConfig, type PeerConfigInput, parsePeerConfig } from './peer-config.ts';
@@ -67,7 +77,7 @@ export type PeerEvent =
       readonly runId: Cid;
       readonly addresses: readonly string[];
     }
-  | { readonly kind: 'waiting'; readonly for: 'run settings' | 'model graph' }
+  | { readonly kind: 'waiting'; readonly for: RunPart }
   | {
       readonly kind: 'opened';
       readonly head: number;

@@ -4,6 +4,7 @@ import { genesisBlockId } from '@murmuration/protocol';
 import { openStore, type Store } from '@murmuration/store';
 import { defaults } from './defaults.ts';
 import { PeerError } from './errors.ts';
+import { weightPaths } from './weight-paths.ts';
 
 /** A peer's folder opened without a network: to evaluate, generate, export. */
 export interface OfflineRun {
@@ -46,6 +47,7 @@ export async function openOffline(options: {
       runId,
       self: store.identity.peer,
       graph,
+      weights: weightPaths(run, store),
       directory: `${options.directory}/engine`,
       data: options.data ?? [],
       threads: options.threads ?? 1,

@@ -36,6 +36,7 @@ import type { PeerEvent } from './index.ts';
 import type { PeerConfig } from './peer-config.ts';
 import { eventOfReport } from './report-event.ts';
 import { Trainer } from './trainer.ts';
+import { weightPaths } from './weight-paths.ts';
 
 export interface SessionInit {
   readonly run: RunConfig;
@@ -94,6 +95,7 @@ export class Session {
       runId,
       self: components.store.identity.peer,
       graph,
+      weights: weightPaths(run, components.store),
       directory: `${components.store.directory}/engine`,
       data: config.data,
       threads: config.threads,
@@ -203,10 +205,7 @@ export class Session {
   }
 
   async #start(state: EngineState): Promise<void> {
-    const { run, runId } = this.#init;
     const { store, network, onEvent } = this.#components;
-    store.pinBlob(runId);
-    store.pinBlob(run.model.graph);
     if (state.pending) await store.putBlob(state.pending.blob, state.pending.bytes);
     onEvent({
       kind: 'opened',

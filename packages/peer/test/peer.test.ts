@@ -49,7 +49,7 @@ describe('createPeer', () => {
       const offline = await openOffline({ directory: run.store(0) });
       const { bitsPerByte } = await offline.engine.evaluate({ data: [run.text], part: 'all' });
       await offline.close();
-      assert.ok(bitsPerByte > 0 && bitsPerByte < 9, `${bitsPerByte}`);
+      assert.ok(bitsPerByte !== undefined && bitsPerByte > 0 && bitsPerByte < 9, `${bitsPerByte}`);
     },
   );
 

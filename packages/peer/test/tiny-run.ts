@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Cid } from '@murmuration/base';
 import { openStore } from '@murmuration/store';
-import { createRun, freshNonce, type PeerEvent } from '../src/index.ts';
+import { createRun, freshNonce, type PeerEvent, storeRun, textModel } from '../src/index.ts';
 
 /** A temporary folder with text, and stores for founders of a run with a model of some ten thousand parameters. */
 export interface TinyRun {
@@ -25,29 +25,22 @@ export async function createTinyRun(options: { founders?: number; rounds?: numbe
   const stores = Array.from({ length: options.founders ?? 1 }, (_, index) =>
     openStore({ directory: folder(index) }),
   );
-  const { run, runId, settings, graph } = createRun({
+  const created = createRun({
     name: 'tiny',
     nonce: freshNonce(),
     founders: stores.map(({ identity }) => identity.peer),
-    quorum: 'crash',
     rounds: options.rounds ?? 4,
     steps: 2,
     overlapSteps: 2,
     batch: 2,
-    learningRate: 1e-3,
-    model: { vocabulary: 260, context: 32, width: 32, layers: 1, heads: 2 },
-    k: 64,
-    bits: 1,
-    kappa: 0,
-    outerStep: 1,
-    feedback: 0.95,
+    model: textModel({ vocabulary: 260, context: 32, width: 32, layers: 1, heads: 2 }),
     snapshotEvery: 2,
     graceMs: 1_000,
     viewTimeoutMs: 2_000,
   });
+  const { runId } = created;
   for (const store of stores) store.bindRun(runId);
-  await stores[0]?.putBlob(runId, settings);
-  await stores[0]?.putBlob(run.model.graph, graph);
+  if (stores[0]) await storeRun(stores[0], created);
   for (const store of stores) store.close();
   return {
     directory,

@@ -1,13 +1,17 @@
-import { int, intOf, ints, intsOf, text } from '@murmuration/onnx';
+import { type Dimension, int, intOf, ints, intsOf, text } from '@murmuration/onnx';
 import { fromFront, type GradientRule, type GradientRules, type RuleContext } from './rule.ts';
+import { slice } from './slice.ts';
 
-const rankOf = (context: RuleContext, index = 0): number =>
-  context.backward.shapeOf(context.input(index)).length;
+const rankOf = (context: RuleContext, index = 0): number => context.shape(index).length;
 
 /** The elements stay in order: the gradient takes the input's shape. */
-const reshape: GradientRule = (context) => [
-  context.op('Reshape', [context.gradient, context.backward.shapeValue(context.input(0))]),
-];
+const reshape: GradientRule = (context) => [context.backward.reshapeLike(context.gradient, context.input(0))];
+
+/** Where the axes are listed, the opposite operator with the same list; else by shape. */
+const opposite =
+  (operator: string): GradientRule =>
+  (context) =>
+    context.input(1) === '' ? reshape(context) : [context.op(operator, [context.gradient, context.input(1)])];
 
 const transpose: GradientRule = (context) => {
   const rank = rankOf(context);
@@ -18,24 +22,22 @@ const transpose: GradientRule = (context) => {
 };
 
 /** Sizes of values along an axis as one int64 list. */
-function sizesAlong(context: RuleContext, values: readonly string[], axis: number): string {
-  const { op, backward } = context;
+function sizesAlong({ op, backward }: RuleContext, values: readonly string[], axis: number): string {
   const sizes = values.map((value) => backward.shapeOf(value)[axis]);
   if (sizes.every((size) => typeof size === 'number')) return backward.graph.int64s(sizes);
-  const parts = values.map((value) => op('Shape', [value], { start: int(axis), end: int(axis + 1) }));
-  return op('Concat', parts, { axis: int(0) });
+  return op(
+    'Concat',
+    values.map((value) => backward.sizeValue(value, axis)),
+    { axis: int(0) },
+  );
 }
 
 const concat: GradientRule = (context) => {
-  const { backward, node, gradient } = context;
+  const { node, gradient } = context;
   const axis = fromFront(intOf(node, 'axis', 0), rankOf(context));
   if (node.inputs.length === 1) return [gradient];
-  return backward.graph.nodes(
-    'Split',
-    [gradient, sizesAlong(context, node.inputs, axis)],
-    node.inputs.map(() => 'backward.Split'),
-    { axis: int(axis) },
-  );
+  const sizes = sizesAlong(context, node.inputs, axis);
+  return context.ops('Split', [gradient, sizes], node.inputs.length, { axis: int(axis) });
 };
 
 const split: GradientRule = (context) => {
@@ -48,91 +50,118 @@ const split: GradientRule = (context) => {
 const adding = { reduction: text('add') };
 
 /**
- * The gradient of any operator that chooses elements of its first input: the same operator, applied to the elements'
- * positions, says where each chosen gradient goes back to.
+ * The gradient of any operator that chooses or repeats elements of its first input: the same operator, applied to the
+ * elements' positions, says where each gradient goes back to.
  */
-function scatterBack(context: RuleContext): string {
+export function scatterBack(context: RuleContext): string {
   const { op, node, backward, gradient } = context;
   const { graph } = backward;
   const x = context.input(0);
-  const shape = backward.shapeValue(x);
   const range = op('Range', [graph.int64(0), op('Size', [x]), graph.int64(1)]);
-  const positions = op('Reshape', [range, shape]);
+  const positions = op('Reshape', [range, backward.shapeValue(x)]);
   const chosen = op(node.operator, [positions, ...node.inputs.slice(1)], node.attributes);
   const flat = graph.int64s([-1]);
   const zeros = op('Reshape', [backward.zerosLike(x), flat]);
   const targets = op('Reshape', [chosen, flat]);
-  return op('Reshape', [
-    op('ScatterElements', [zeros, targets, op('Reshape', [gradient, flat])], adding),
-    shape,
-  ]);
+  const scattered = op('ScatterElements', [zeros, targets, op('Reshape', [gradient, flat])], adding);
+  return op('Reshape', [scattered, backward.shapeValue(x)]);
 }
 
-const chooses: GradientRule = (context) => [scatterBack(context)];
+/**
+ * Padding with a constant is undone by padding with the amounts negated; what a mirrored, repeated or wrapped border
+ * receives goes back to the elements that it came from.
+ */
+const pad: GradientRule = (context) => {
+  const { op, node, backward, gradient } = context;
+  const mode = node.attributes.mode?.value ?? 'constant';
+  if (mode !== 'constant') return [scatterBack(context)];
+  const known = backward.numbersOf(context.input(1));
+  const negated = known
+    ? backward.graph.int64s(known.map((amount) => -amount))
+    : op('Neg', [context.input(1)]);
+  const axes = context.input(3) === '' ? [] : ['', context.input(3)];
+  const inner = op('Pad', [gradient, negated, ...axes]);
+  const whole = { keepdims: int(0) };
+  const border = (): string =>
+    op('Reshape', [
+      op('Sub', [op('ReduceSum', [gradient], whole), op('ReduceSum', [inner], whole)]),
+      backward.shapeValue(context.input(2)),
+    ]);
+  return [inner, undefined, context.needs(2) ? border() : undefined];
+};
 
-/** Where a slice without steps begins on each axis, when that is known for sure. */
-function sliceBegins(context: RuleContext): readonly number[] | undefined {
-  const { node, backward } = context;
-  const shape = backward.shapeOf(context.input(0));
-  const starts = backward.numbersOf(context.input(1));
-  const axes = node.inputs[3] ? backward.numbersOf(context.input(3)) : starts?.map((_, axis) => axis);
-  const steps = node.inputs[4] ? backward.numbersOf(context.input(4)) : [];
-  if (!starts || !axes || !steps?.every((step) => step === 1)) return undefined;
-  const begins = shape.map(() => 0);
-  const inside = starts.every((start, index) => {
-    const axis = fromFront(axes[index] ?? 0, shape.length);
-    const size = shape[axis];
-    begins[axis] = start;
-    return start === 0 || (typeof size === 'number' && start > 0 && start <= size);
-  });
-  return inside ? begins : undefined;
-}
-
-/** A slice without steps gets zeros back around it; any other is scattered. */
-const slice: GradientRule = (context) => {
+/** With the output as [repeats, size, repeats, size, …], the gradient is the sum over the repeats. */
+const tile: GradientRule = (context) => {
   const { op, backward } = context;
-  const begins = sliceBegins(context);
-  if (!begins) return [scatterBack(context)];
-  const before = backward.graph.int64s(begins);
-  const missing = op('Sub', [backward.shapeValue(context.input(0)), op('Shape', [context.output(0)])]);
-  const pads = op('Concat', [before, op('Sub', [missing, before])], { axis: int(0) });
-  return [op('Pad', [context.gradient, pads])];
-};
-
-/** Rows of a table (an embedding) are added back as whole rows. */
-const gather: GradientRule = (context) => {
-  const { op, backward, gradient } = context;
-  const axis = intOf(context.node, 'axis', 0);
-  if (axis !== 0 && axis !== -rankOf(context)) return [scatterBack(context)];
-  const column = op('Unsqueeze', [context.input(1), backward.graph.int64s([-1])]);
-  return [op('ScatterND', [backward.zerosLike(context.input(0)), column, gradient], adding)];
-};
-
-const gatherElements: GradientRule = (context) => {
-  const axis = int(intOf(context.node, 'axis', 0));
-  const inputs = [context.backward.zerosLike(context.input(0)), context.input(1), context.gradient];
-  return [context.op('ScatterElements', inputs, { axis, ...adding })];
+  const { graph } = backward;
+  const shape = context.shape(0);
+  const repeats = backward.numbersOf(context.input(1));
+  const column = graph.int64s([-1, 1]);
+  const interleaved = (): string => {
+    const pairs = [context.input(1), backward.shapeValue(context.input(0))].map((list) =>
+      op('Reshape', [list, column]),
+    );
+    return op('Reshape', [op('Concat', pairs, { axis: int(1) }), graph.int64s([-1])]);
+  };
+  const isStatic = (sizes: readonly Dimension[]): sizes is readonly number[] =>
+    sizes.every((size) => typeof size === 'number');
+  const wide =
+    repeats && isStatic(shape)
+      ? graph.int64s(shape.flatMap((size, axis) => [repeats[axis] ?? 1, size]))
+      : interleaved();
+  const axes = graph.int64s(shape.map((_, axis) => 2 * axis));
+  return [op('ReduceSum', [op('Reshape', [context.gradient, wide]), axes], { keepdims: int(0) })];
 };
 
 const expand: GradientRule = (context) => [context.undo(context.gradient, 0), undefined];
 
 const trilu: GradientRule = (context) => [
-  context.op('Trilu', [context.gradient, ...context.node.inputs.slice(1)], context.node.attributes),
+  context.op('Trilu', [context.gradient, ...context.node.inputs.slice(1)], context.attributes),
 ];
 
-/** Operators that move, choose or join elements. */
+/** The running sum from the other end. */
+const cumulativeSum: GradientRule = (context) => {
+  const reverse = intOf(context.node, 'reverse', 0) === 1;
+  return [
+    context.op('CumSum', [context.gradient, context.input(1)], {
+      ...context.attributes,
+      reverse: int(reverse ? 0 : 1),
+    }),
+  ];
+};
+
+/** Reversing twice is doing nothing. */
+const reverseSequence: GradientRule = (context) => [
+  context.op('ReverseSequence', [context.gradient, context.input(1)], context.attributes),
+];
+
+/** Cropping and padding around the center undo each other. */
+const centerCropPad: GradientRule = (context) => {
+  const { op, node, backward } = context;
+  const axes = intsOf(node, 'axes');
+  const shape = backward.shapeValue(context.input(0));
+  const rank = rankOf(context);
+  const target = axes
+    ? op('Gather', [shape, backward.graph.int64s(axes.map((axis) => fromFront(axis, rank)))])
+    : shape;
+  return [op('CenterCropPad', [context.gradient, target], context.attributes)];
+};
+
+/** Operators that move, join, repeat or border elements. */
 export const layoutRules: GradientRules = {
   Reshape: reshape,
   Flatten: reshape,
-  Squeeze: reshape,
-  Unsqueeze: reshape,
+  Squeeze: opposite('Unsqueeze'),
+  Unsqueeze: opposite('Squeeze'),
   Transpose: transpose,
   Concat: concat,
   Split: split,
-  Slice: slice,
-  Gather: gather,
-  GatherElements: gatherElements,
-  GatherND: chooses,
+  Slice: (context) => [slice(context) ?? scatterBack(context)],
+  Pad: pad,
+  Tile: tile,
   Expand: expand,
   Trilu: trilu,
+  CumSum: cumulativeSum,
+  ReverseSequence: reverseSequence,
+  CenterCropPad: centerCropPad,
 };

@@ -1,48 +1,103 @@
-import { type Dimension, int, intOf, text } from '@murmuration/onnx';
+import { floatOf, int, intOf, intsOf } from '@murmuration/onnx';
 import { undoBroadcast } from '../broadcast.ts';
-import { AutodiffError } from '../errors.ts';
-import { fromFront, type GradientRule, type GradientRules, type RuleContext } from './rule.ts';
+import { fromFront, type GradientRule, type GradientRules, type RuleContext, unsupported } from './rule.ts';
+
+const kept = { keepdims: int(1) };
+
+/** (g − mean(g) − x̂·mean(g·x̂))·inverse: the gradient through x̂ = (x − mean)·inverse, means along axes. */
+function throughNormal(
+  { op }: RuleContext,
+  g: string,
+  normal: string,
+  weighted: string,
+  inverse: string,
+  axes: string,
+): string {
+  const average = op('ReduceMean', [g, axes], kept);
+  const slope = op('ReduceMean', [weighted, axes], kept);
+  return op('Mul', [op('Sub', [op('Sub', [g, average]), op('Mul', [normal, slope])]), inverse]);
+}
 
 /**
- * With x̂ = (x − mean)/deviation and g = dy·gain: dx = (g − mean(g) − x̂·mean(g·x̂))/deviation. Mean and inverse
- * deviation are the operator's own second and third outputs.
+ * Mean and inverse deviation: the operator's own second and third outputs, which are float32 whatever the input is. In
+ * double precision they are computed again.
  */
-const layerNormalization: GradientRule = (context) => {
-  const { op, node, gradient, backward } = context;
-  const [x, gain] = [context.input(0), context.input(1)];
+function statistics(context: RuleContext, axes: string): readonly [string, string] {
+  const { op, node, backward } = context;
+  const x = context.input(0);
   const [mean, inverse] = [context.output(1), context.output(2)];
-  if (mean === '' || inverse === '')
-    throw new AutodiffError(`node ${node.name}: expected its mean and inverse deviation as outputs`, {
-      code: 'unsupported',
-      node: node.name,
-    });
+  if (backward.typeOf(x) !== 'float64') {
+    if (mean === '' || inverse === '')
+      throw unsupported(node, 'expected its mean and inverse deviation as outputs');
+    return [mean, inverse];
+  }
+  const average = op('ReduceMean', [x, axes], kept);
+  const centered = op('Sub', [x, average]);
+  const variance = op('ReduceMean', [op('Mul', [centered, centered]), axes], kept);
+  const safe = op('Add', [variance, context.number(floatOf(node, 'epsilon', 1e-5))]);
+  return [average, op('Reciprocal', [op('Sqrt', [safe])])];
+}
+
+/** With g = dy·gain, through x̂. */
+const layerNormalization: GradientRule = (context) => {
+  const { op, node, gradients, backward } = context;
+  const [x, gain] = [context.input(0), context.input(1)];
+  const [gradient] = gradients;
+  if (gradient === undefined || gradients[1] !== undefined || gradients[2] !== undefined)
+    throw unsupported(node, 'expected a loss that does not depend on its mean and inverse deviation');
   const shape = backward.shapeOf(x);
   const first = fromFront(intOf(node, 'axis', -1), shape.length);
   const axes = backward.graph.int64s(shape.slice(first).map((_, index) => first + index));
+  const [mean, inverse] = statistics(context, axes);
   const normal = op('Mul', [op('Sub', [x, mean]), inverse]);
-  const weighted = op('Mul', [gradient, normal]);
   const byX = (): string => {
     const g = op('Mul', [gradient, gain]);
-    const average = op('ReduceMean', [g, axes], { keepdims: int(1) });
-    const slope = op('ReduceMean', [op('Mul', [g, normal]), axes], { keepdims: int(1) });
-    return op('Mul', [op('Sub', [op('Sub', [g, average]), op('Mul', [normal, slope])]), inverse]);
+    return throughNormal(context, g, normal, op('Mul', [g, normal]), inverse, axes);
   };
   return [
     context.needs(0) ? byX() : undefined,
-    context.needs(1) ? undoBroadcast(backward, weighted, shape, gain) : undefined,
+    context.needs(1) ? undoBroadcast(backward, op('Mul', [gradient, normal]), shape, gain) : undefined,
     context.needs(2) ? undoBroadcast(backward, gradient, shape, context.input(2)) : undefined,
   ];
+};
+
+/** Through y = (x − mean)/deviation, whose deviation is computed again. */
+const meanVariance: GradientRule = (context) => {
+  const { op, node, gradient, backward } = context;
+  const y = context.output(0);
+  const axes = backward.graph.int64s(intsOf(node, 'axes') ?? [0, 2, 3]);
+  const centered = op('Sub', [context.input(0), op('ReduceMean', [context.input(0), axes], kept)]);
+  const variance = op('ReduceMean', [op('Mul', [centered, centered]), axes], kept);
+  const inverse = op('Reciprocal', [op('Sqrt', [variance])]);
+  return [throughNormal(context, gradient, y, op('Mul', [gradient, y]), inverse, axes)];
 };
 
 /** The axis as a list for a reduction. */
 const axisList = (context: RuleContext): string =>
   context.backward.graph.int64s([intOf(context.node, 'axis', -1)]);
 
+/**
+ * y = x/‖x‖: by the 2-norm (dy − y·Σ dy·y)/‖x‖, by the 1-norm (dy − sign x·Σ dy·y)/‖x‖; zero where the norm is, as y
+ * is zero there whatever x does.
+ */
+const lpNormalization: GradientRule = (context) => {
+  const { op, gradient, node } = context;
+  const [x, y] = [context.input(0), context.output(0)];
+  const axes = axisList(context);
+  const isFirst = intOf(node, 'p', 2) === 1;
+  const size = op(isFirst ? 'ReduceL1' : 'ReduceL2', [x, axes], kept);
+  const isZero = op('Equal', [size, context.number(0)]);
+  const inverse = op('Where', [isZero, context.number(0), op('Reciprocal', [size])]);
+  const along = op('ReduceSum', [op('Mul', [gradient, y]), axes], kept);
+  const direction = isFirst ? op('Sign', [x]) : y;
+  return [op('Mul', [op('Sub', [gradient, op('Mul', [direction, along])]), inverse])];
+};
+
 /** dx = y·(dy − Σ dy·y). */
 const softmax: GradientRule = (context) => {
   const { op, gradient } = context;
   const y = context.output(0);
-  const sum = op('ReduceSum', [op('Mul', [gradient, y]), axisList(context)], { keepdims: int(1) });
+  const sum = op('ReduceSum', [op('Mul', [gradient, y]), axisList(context)], kept);
   return [op('Mul', [op('Sub', [gradient, sum]), y])];
 };
 
@@ -61,49 +116,21 @@ const logSoftmax: GradientRule = (context) => {
     fromFront(intOf(scatter, 'axis', 0), rank) === fromFront(axis, rank) &&
     backward.producerOf(scatter.inputs[0] ?? '')?.operator === 'ConstantOfShape';
   if (!sparse) {
-    const sum = op('ReduceSum', [gradient, axisList(context)], { keepdims: int(1) });
+    const sum = op('ReduceSum', [gradient, axisList(context)], kept);
     return [op('Sub', [gradient, op('Mul', [probabilities, sum])])];
   }
   const [, indices, values] = scatter.inputs as [string, string, string];
   const single = backward.shapeOf(indices)[fromFront(axis, rank)] === 1;
-  const sum = single ? values : op('ReduceSum', [values, axisList(context)], { keepdims: int(1) });
+  const sum = single ? values : op('ReduceSum', [values, axisList(context)], kept);
   const dense = op('Mul', [probabilities, op('Neg', [sum])]);
   return [op('ScatterElements', [dense, indices, values], scatter.attributes)];
 };
 
-/** Log-probabilities' second output, scores' gradient: (softmax − one at the label)·weight, weight = dy/count. */
-const crossEntropy: GradientRule = (context) => {
-  const { op, node, gradient, backward } = context;
-  const [scores, labels] = [context.input(0), context.input(1)];
-  if (node.inputs[2] || node.attributes.ignore_index || context.gradients[1])
-    throw new AutodiffError(`node ${node.name}: weights, ignore_index and log_prob have no gradient rule`, {
-      code: 'unsupported',
-      node: node.name,
-    });
-  const shape: readonly Dimension[] = backward.shapeOf(scores);
-  const reduction = node.attributes.reduction?.value ?? 'mean';
-  const axis = backward.graph.int64s([1]);
-  const indices = op('Unsqueeze', [labels, axis]);
-  const count = (): string =>
-    backward.countValue(
-      scores,
-      shape.flatMap((_, index) => (index === 1 ? [] : [index])),
-    );
-  const each =
-    reduction === 'none'
-      ? op('Unsqueeze', [gradient, axis])
-      : reduction === 'sum'
-        ? gradient
-        : op('Div', [gradient, count()]);
-  const dense = op('Mul', [op('Softmax', [scores], { axis: int(1) }), each]);
-  const ones = op('Expand', [op('Neg', [each]), op('Shape', [indices])]);
-  return [op('ScatterElements', [dense, indices, ones], { axis: int(1), reduction: text('add') })];
-};
-
-/** Normalizations and losses. */
+/** Normalizations along axes. */
 export const normalizationRules: GradientRules = {
   LayerNormalization: layerNormalization,
+  MeanVarianceNormalization: meanVariance,
+  LpNormalization: lpNormalization,
   Softmax: softmax,
   LogSoftmax: logSoftmax,
-  SoftmaxCrossEntropyLoss: crossEntropy,
 };

@@ -1,7 +1,8 @@
-import { type Attributes, type Dimension, float, floatOf, int, intOf } from '@murmuration/onnx';
+import { type Attributes, type Dimension, float, floatOf, int, intOf, ints } from '@murmuration/onnx';
 import { undoBroadcast } from '../broadcast.ts';
-import { AutodiffError } from '../errors.ts';
-import type { GradientRule, GradientRules, RuleContext } from './rule.ts';
+import { determinant } from './determinant.ts';
+import { einsum } from './einsum.ts';
+import { type GradientRule, type GradientRules, type RuleContext, unsupported } from './rule.ts';
 
 interface Factor {
   readonly name: string;
@@ -81,11 +82,7 @@ function byWeight(context: RuleContext, alpha: number): string {
 /** Vectors as factors: the gradient gets back the dimension that the product dropped. */
 function vectorRule(context: RuleContext): readonly (string | undefined)[] {
   const { op, backward, node } = context;
-  if (node.operator !== 'MatMul')
-    throw new AutodiffError(`node ${node.name}: vectors in ${node.operator} have no gradient rule`, {
-      code: 'unsupported',
-      node: node.name,
-    });
+  if (node.operator !== 'MatMul') throw unsupported(node, 'expected matrices, got a vector as factor');
   const [a, b] = [context.input(0), context.input(1)];
   const [aRank, bRank] = [backward.shapeOf(a).length, backward.shapeOf(b).length];
   const axes = (list: readonly number[]): string => backward.graph.int64s(list);
@@ -109,29 +106,44 @@ function vectorRule(context: RuleContext): readonly (string | undefined)[] {
   return [context.needs(0) ? byA() : undefined, context.needs(1) ? byB() : undefined];
 }
 
+/** A factor whose rows are its first axis, with the rows behind the batch instead, and the way back. */
+function rowsFirst(
+  context: RuleContext,
+  index: number,
+): { factor: string; back: (gradient: string) => string } {
+  const { op, backward, node } = context;
+  const value = context.input(index);
+  if (intOf(node, index === 0 ? 'transBatchA' : 'transBatchB', 0) === 0)
+    return { factor: value, back: (gradient) => gradient };
+  const rank = backward.shapeOf(value).length;
+  const order = Array.from({ length: rank }, (_, axis) => axis);
+  const behind = [...order.slice(1, -1), 0, rank - 1];
+  const inverse = behind.map((_, axis) => behind.indexOf(axis));
+  return {
+    factor: op('Transpose', [value], { perm: ints(behind) }),
+    back: (gradient) => op('Transpose', [gradient], { perm: ints(inverse) }),
+  };
+}
+
 const matmulRule: GradientRule = (context) => {
   const { node, gradient, backward } = context;
-  if (intOf(node, 'transBatchA', 0) === 1 || intOf(node, 'transBatchB', 0) === 1)
-    throw new AutodiffError(`node ${node.name}: transBatchA and transBatchB have no gradient rule`, {
-      code: 'unsupported',
-      node: node.name,
-    });
   const alpha = floatOf(node, 'alpha', 1);
-  const a = { name: context.input(0), transposed: intOf(node, 'transA', 0) === 1 };
-  const b = { name: context.input(1), transposed: intOf(node, 'transB', 0) === 1 };
+  const [left, right] = [rowsFirst(context, 0), rowsFirst(context, 1)];
+  const a = { name: left.factor, transposed: intOf(node, 'transA', 0) === 1 };
+  const b = { name: right.factor, transposed: intOf(node, 'transB', 0) === 1 };
   const [aShape, bShape] = [backward.shapeOf(a.name), backward.shapeOf(b.name)];
   if (aShape.length === 1 || bShape.length === 1) return vectorRule(context);
   const outputShape = backward.shapeOf(context.output(0));
-  const isWeight = bShape.length === 2 && aShape.length > 2 && !a.transposed;
+  const isWeight = bShape.length === 2 && aShape.length > 2 && !a.transposed && a.name === context.input(0);
   const byA = (): string => {
     const wide = fused(context, byFirst(a, b, gradient), alpha);
-    return undoBroadcast(backward, wide, wideShape(outputShape, aShape), a.name);
+    return left.back(undoBroadcast(backward, wide, wideShape(outputShape, aShape), a.name));
   };
   const byB = (): string => {
     if (isWeight) return byWeight(context, alpha);
     if (aShape.length === 2 && bShape.length === 2) return gemm(context, bySecond(a, b, gradient), alpha);
     const wide = fused(context, bySecond(a, b, gradient), alpha);
-    return undoBroadcast(backward, wide, wideShape(outputShape, bShape), b.name);
+    return right.back(undoBroadcast(backward, wide, wideShape(outputShape, bShape), b.name));
   };
   return [context.needs(0) ? byA() : undefined, context.needs(1) ? byB() : undefined];
 };
@@ -141,4 +153,6 @@ export const productRules: GradientRules = {
   Gemm: gemmRule,
   MatMul: matmulRule,
   FusedMatMul: matmulRule,
+  Einsum: einsum,
+  Det: determinant,
 };

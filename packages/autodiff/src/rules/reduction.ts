@@ -1,17 +1,12 @@
 import { int, intOf, intsOf } from '@murmuration/onnx';
-import { AutodiffError } from '../errors.ts';
-import { fromFront, type GradientRule, type GradientRules, type RuleContext } from './rule.ts';
+import { fromFront, type GradientRule, type GradientRules, type RuleContext, unsupported } from './rule.ts';
 
 /** The reduced axes, counted from the front; none for an operator that left its input as it was. */
 function reducedAxes({ node, backward, input }: RuleContext): readonly number[] {
   const rank = backward.shapeOf(input(0)).length;
   const axesInput = node.inputs[1];
   const given = axesInput ? backward.numbersOf(axesInput) : (intsOf(node, 'axes') ?? []);
-  if (!given)
-    throw new AutodiffError(`node ${node.name}: expected constant axes`, {
-      code: 'unsupported',
-      node: node.name,
-    });
+  if (!given) throw unsupported(node, 'expected constant axes, got axes known only when the graph runs');
   if (given.length > 0) return given.map((axis) => fromFront(axis, rank));
   return intOf(node, 'noop_with_empty_axes', 0) === 1 ? [] : Array.from({ length: rank }, (_, axis) => axis);
 }
@@ -26,7 +21,7 @@ function keepAxes(context: RuleContext, value: string): string {
 }
 
 const spread = (context: RuleContext, value: string): string =>
-  context.op('Expand', [value, context.backward.shapeValue(context.input(0))]);
+  context.backward.expandLike(value, context.input(0));
 
 /** The sum of a value of the input's shape along the reduced axes, which stay as dimensions of 1. */
 function sumKept(context: RuleContext, value: string): string {
@@ -74,6 +69,14 @@ const product: GradientRule = (context) => {
   return [op('Where', [othersAreNonzero, each, context.number(0)])];
 };
 
+/** x/‖x‖, and zero for the zero vector, as PyTorch has it. */
+function direction(context: RuleContext): string {
+  const { op } = context;
+  const norm = keepAxes(context, context.output(0));
+  const isZero = op('Equal', [norm, context.number(0)]);
+  return op('Div', [context.input(0), op('Where', [isZero, context.number(1), norm])]);
+}
+
 /** Sums, means, products and extremes along axes. */
 export const reductionRules: GradientRules = {
   ReduceSum: (context) => [spread(context, keepAxes(context, context.gradient))],
@@ -82,7 +85,7 @@ export const reductionRules: GradientRules = {
   ReduceMin: extremum,
   ReduceSumSquare: summing((context) => context.op('Mul', [context.input(0), context.number(2)])),
   ReduceL1: summing((context) => context.op('Sign', [context.input(0)])),
-  ReduceL2: summing((context) => context.op('Div', [context.input(0), keepAxes(context, context.output(0))])),
+  ReduceL2: summing(direction),
   ReduceProd: product,
   ReduceLogSum: (context) => [
     spread(

@@ -1,26 +1,35 @@
+import { activationRules } from './activations.ts';
+import { attentionRules } from './attention.ts';
+import { batchNormalizationRules } from './batch-normalization.ts';
+import { channelNormalizationRules } from './channel-normalization.ts';
+import { convolutionRules } from './convolution.ts';
 import { elementwiseRules } from './elementwise.ts';
+import { indexingRules } from './indexing.ts';
 import { layoutRules } from './layout.ts';
+import { lossRules } from './losses.ts';
 import { normalizationRules } from './normalization.ts';
+import { poolingRules } from './pooling.ts';
 import { productRules } from './products.ts';
 import { reductionRules } from './reduction.ts';
 import type { GradientRules } from './rule.ts';
+import { scanRules } from './scan.ts';
+
+export { withoutGradient } from './without-gradient.ts';
 
 /** One gradient rule per operator. */
 export const gradientRules: GradientRules = {
+  ...attentionRules,
+  ...batchNormalizationRules,
+  ...channelNormalizationRules,
+  ...convolutionRules,
   ...elementwiseRules,
+  ...poolingRules,
+  ...activationRules,
   ...productRules,
   ...normalizationRules,
+  ...lossRules,
   ...layoutRules,
+  ...indexingRules,
   ...reductionRules,
+  ...scanRules,
 };
-
-/**
- * Operators without a gradient by nature: their output is an integer or a truth value, depends on the input's shape
- * only, or is constant between jumps. What a parameter does through them is no part of the gradient.
- */
-export const withoutGradient: ReadonlySet<string> = new Set([
-  ...['Shape', 'Size', 'ConstantOfShape', 'Constant', 'Range', 'EyeLike', 'OneHot', 'NonZero'],
-  ...['ArgMax', 'ArgMin', 'Equal', 'Greater', 'GreaterOrEqual', 'Less', 'LessOrEqual', 'IsNaN', 'IsInf'],
-  ...['And', 'Or', 'Xor', 'Not', 'Floor', 'Ceil', 'Round', 'Sign'],
-  ...['RandomUniform', 'RandomUniformLike', 'RandomNormal', 'RandomNormalLike', 'Bernoulli', 'Multinomial'],
-]);

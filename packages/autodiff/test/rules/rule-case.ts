@@ -4,6 +4,7 @@ import {
   type Attributes,
   createGraphBuilder,
   type Dimension,
+  type ElementType,
   inferShapes,
   int,
   type Model,
@@ -13,29 +14,67 @@ import { type CheckedGradient, checkGradients } from '../../src/index.ts';
 import { runModel, tensor } from '../run-model.ts';
 
 /** How a float input's values are drawn. */
-export type Range = 'around-zero' | 'positive' | 'away-from-zero' | 'distinct';
+export type Range =
+  | 'around-zero'
+  | 'positive'
+  | 'away-from-zero'
+  | 'distinct'
+  | 'inside-unit'
+  | 'above-one'
+  | 'wide';
 
 export type CaseInput =
   /** A float input by which the gradient is checked. */
-  | { readonly shape: readonly number[]; readonly range?: Range }
-  /** Constant data: indices, axes, shapes, conditions. */
+  | {
+      readonly shape: readonly number[];
+      readonly range?: Range;
+      /** Dimensions when the case is repeated with symbolic ones; else every size other than 1 is a symbol. */
+      readonly dimensions?: readonly Dimension[];
+      /** Axes that stay numbers then. */
+      readonly fixed?: readonly number[];
+    }
+  /** Constant data: indices, axes, shapes, conditions. Floats take the type of the case. */
   | { readonly constant: Tensor }
   /** An optional input that is left out. */
   | 'absent';
 
 export interface RuleCase {
   readonly operator: string;
+  /** Where the operator is not ONNX's own. */
+  readonly domain?: string;
   readonly inputs: readonly CaseInput[];
   readonly attributes?: Attributes;
   readonly outputs?: number;
+  /** The shape of the output where data decide on it. */
+  readonly outputShape?: readonly number[];
   /** Says what is special about this case. */
   readonly note?: string;
-  /** Do not repeat the case with symbolic dimensions: its output's shape is unknown then. */
+  /** Do not repeat the case with symbolic dimensions. */
   readonly onlyStatic?: boolean;
 }
 
-export const integers = (values: readonly number[], shape = [values.length]): CaseInput => ({
+/** A float input. */
+export const x = (...shape: readonly number[]): CaseInput => ({ shape });
+
+/** A float input of which the values lie in a range. */
+export const drawn = (range: Range, ...shape: readonly number[]): CaseInput => ({ shape, range });
+
+export const integers = (
+  values: readonly number[],
+  shape: readonly number[] = [values.length],
+): CaseInput => ({
   constant: tensor(shape, values, 'int64'),
+});
+
+/** A constant int64 without dimensions. */
+export const integer = (value: number): CaseInput => integers([value], []);
+
+/** A constant number without dimensions. */
+export const constant = (value: number): CaseInput => ({ constant: tensor([], [value]) });
+
+/** Constant truth values. */
+export const truths = (values: readonly number[], shape: readonly number[] = [values.length]): CaseInput => ({
+  constant: tensor(shape, values, 'bool'),
 });
 
 const draws: Readonly<Record<Range, (unit: number, index: number) => number>> = {
@@ -43,19 +82,35 @@ const draws: Readonly<Record<Range, (unit: number, index: number) => number>> = 
   positive: (unit) => 0.4 + 1.5 * unit,
   'away-from-zero': (unit, index) => (index % 2 === 0 ? 1 : -1) * (0.3 + unit),
   distinct: (unit, index) => ((index * 7) % 11) * 0.25 - 1 + 0.05 * unit,
+  'inside-unit': (unit) => 1.6 * unit - 0.8,
+  wide: (unit) => 10 * unit - 5,
+  'above-one': (unit) => 1.3 + unit,
 };
 
-function draw(shape: readonly number[], range: Range, seed: string): Tensor {
+type FloatType = 'float32' | 'float64';
+
+function draw(shape: readonly number[], range: Range, seed: string, type: FloatType): Tensor {
   const random = createRandom(seed);
   const length = shape.reduce((product, size) => product * size, 1);
-  return tensor(
-    shape,
-    Array.from({ length }, (_, index) => draws[range](random.unit(), index)),
-  );
+  const values = Array.from({ length }, (_, index) => draws[range](random.unit(), index));
+  return tensor(shape, values, type);
 }
 
-const symbols = (shape: readonly number[]): readonly Dimension[] =>
-  shape.map((size) => (size === 1 ? 1 : `n${size}`));
+const converted = (given: Tensor, type: ElementType): Tensor =>
+  given.type === 'float32' ? tensor(given.shape, given.data as Float32Array, type) : given;
+
+/** How a case is repeated. */
+export interface Variant {
+  readonly shapes: 'static' | 'symbolic';
+  readonly type?: FloatType;
+}
+
+function dimensionsOf(input: Exclude<CaseInput, 'absent' | { constant: Tensor }>): readonly Dimension[] {
+  const { shape, dimensions, fixed = [] } = input;
+  const symbol = (size: number, axis: number): Dimension =>
+    size === 1 || fixed.includes(axis) ? size : `n${size}`;
+  return dimensions ?? shape.map(symbol);
+}
 
 interface Built {
   readonly model: Model;
@@ -63,60 +118,58 @@ interface Built {
   readonly parameters: readonly string[];
 }
 
+const isFloat = (type: ElementType | undefined): boolean => type === 'float32' || type === 'float64';
+
 /** loss = Σ outputs · weights, with the weights as inputs of the outputs' shapes. */
-export function build(rule: RuleCase, shapes: 'static' | 'symbolic'): Built {
+export function build(rule: RuleCase, { shapes, type = 'float32' }: Variant): Built {
   const builder = createGraphBuilder('case');
   const feeds: Record<string, Tensor> = {};
   const parameters: string[] = [];
-  const declare = (shape: readonly number[]): readonly Dimension[] =>
-    shapes === 'static' ? shape : symbols(shape);
   const names = rule.inputs.map((input, index) => {
     if (input === 'absent') return '';
     const name = `input${index}`;
-    if ('constant' in input) return builder.initializer({ ...input.constant, name });
+    if ('constant' in input) return builder.initializer({ ...converted(input.constant, type), name });
     parameters.push(name);
-    feeds[name] = draw(input.shape, input.range ?? 'around-zero', name);
-    return builder.input(name, 'float32', declare(input.shape));
+    feeds[name] = draw(input.shape, input.range ?? 'around-zero', name, type);
+    return builder.input(name, type, shapes === 'static' ? input.shape : dimensionsOf(input));
   });
   const stems = Array.from({ length: rule.outputs ?? 1 }, () => 'y');
-  const outputs = builder.nodes(rule.operator, names, stems, rule.attributes);
-  if (shapes === 'static') {
-    const sums = outputs.map((output, index) => {
-      const shape = inferShapes(builder.model()).get(output)?.shape as readonly number[];
-      feeds[`weight${index}`] = draw(shape, 'away-from-zero', `weight${index}`);
-      const weight = builder.input(`weight${index}`, 'float32', shape);
-      return builder.node('ReduceSum', [builder.node('Mul', [output, weight])], { keepdims: int(0) });
-    });
-    builder.output(
-      sums.reduce((total, sum) => builder.node('Add', [total, sum])),
-      'float32',
-      [],
-    );
-  } else {
-    const still = build(rule, 'static');
-    Object.assign(feeds, still.feeds);
-    const known = inferShapes(builder.model());
-    const sums = outputs.map((output, index) => {
-      const weight = builder.input(`weight${index}`, 'float32', known.get(output)?.shape ?? []);
-      return builder.node('ReduceSum', [builder.node('Mul', [output, weight])], { keepdims: int(0) });
-    });
-    builder.output(
-      sums.reduce((total, sum) => builder.node('Add', [total, sum])),
-      'float32',
-      [],
-    );
-  }
+  const outputs = builder.nodes(rule.operator, names, stems, rule.attributes, rule.domain);
+  const known = inferShapes(builder.model());
+  if (shapes === 'symbolic') Object.assign(feeds, build(rule, { shapes: 'static', type }).feeds);
+  const sums = outputs.flatMap((output, index) => {
+    const value = known.get(output);
+    if (!isFloat(value?.type)) return [];
+    const name = `weight${index}`;
+    const shape = rule.outputShape ?? value?.shape ?? [];
+    if (shapes === 'static') feeds[name] = draw(shape as readonly number[], 'away-from-zero', name, type);
+    const product = builder.node('Mul', [output, builder.input(name, type, shape)]);
+    return [builder.node('ReduceSum', [product], { keepdims: int(0) })];
+  });
+  builder.output(
+    sums.reduce((total, sum) => builder.node('Add', [total, sum])),
+    type,
+    [],
+  );
   return { model: builder.model(), feeds, parameters };
 }
 
+/** How far central differences are taken, and how close gradients must be: double precision allows much more. */
+const strictness = {
+  float32: { step: 5e-3, tolerance: 5e-3 },
+  float64: { step: 1e-5, tolerance: 1e-7 },
+} as const;
+
 /** Checks a case's gradients against central differences. */
-export async function checkCase(
-  rule: RuleCase,
-  shapes: 'static' | 'symbolic',
-): Promise<readonly CheckedGradient[]> {
-  const { model, feeds, parameters } = build(rule, shapes);
+export async function checkCase(rule: RuleCase, variant: Variant): Promise<readonly CheckedGradient[]> {
+  const { model, feeds, parameters } = build(rule, variant);
   const loss = model.graph.outputs[0]?.name ?? '';
-  return checkGradients(model, feeds, { loss, parameters, run: runModel, step: 5e-3, tolerance: 5e-3 });
+  return checkGradients(model, feeds, {
+    loss,
+    parameters,
+    run: runModel,
+    ...strictness[variant.type ?? 'float32'],
+  });
 }
 
 /** A case's name in a test report. */

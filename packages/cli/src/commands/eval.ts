@@ -9,10 +9,19 @@ interface EvalOptions {
   readonly threads: number;
 }
 
+const inWords = (loss: number, bitsPerByte: number | undefined): string =>
+  bitsPerByte === undefined ? `loss ${loss.toFixed(4)}` : `${bitsPerByte.toFixed(3)} bits per byte`;
+
 export function addEval(program: Command): void {
   withJson(withStore(program.command('eval')))
-    .description('measure the common model on text, in bits per byte (lower is better)')
-    .requiredOption('-d, --data <path>', 'text file or folder; may be repeated: one result each', collect)
+    .description(
+      'measure the common model: bits per byte of text, the loss of other samples (lower is better)',
+    )
+    .requiredOption(
+      '-d, --data <path>',
+      'text file or folder, or a folder of arrays; may be repeated: one result each',
+      collect,
+    )
     .option('--all', 'all of the text, not only the part that training never sees', false)
     .option('--threads <count>', 'threads', wholeNumber(1, 256), 1)
     .addHelpText(
@@ -26,14 +35,14 @@ Example:
       const offline = await openOffline({ directory: options.store, threads: options.threads });
       try {
         for (const path of options.data) {
-          const { bitsPerByte, bytes } = await offline.engine.evaluate({
+          const { loss, bitsPerByte, bytes } = await offline.engine.evaluate({
             data: [path],
             part: options.all ? 'all' : 'held-out',
           });
           console.log(
             options.json
-              ? JSON.stringify({ data: path, bitsPerByte, bytes })
-              : `${bitsPerByte.toFixed(3)} bits per byte on ${bytes.toLocaleString('en')} bytes of ${path}`,
+              ? JSON.stringify({ data: path, loss, bitsPerByte, bytes })
+              : `${inWords(loss, bitsPerByte)} on ${bytes.toLocaleString('en')} bytes of ${path}`,
           );
         }
       } finally {

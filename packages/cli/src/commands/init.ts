@@ -1,11 +1,13 @@
-import { publicKeyOf } from '@murmuration/base';
+import { publicKeyOf, type RunConfigInput, runDefaults, second } from '@murmuration/base';
 import { openStore } from '@murmuration/store';
 import { type Command, Option } from 'commander';
 import { CliError } from '../errors.ts';
 import { formatRunLink } from '../run-link.ts';
+import type { ModelOptions } from '../run-model.ts';
+import { parseLoss, parseTrainable } from '../training-options.ts';
 import { collect, decimalNumber, wholeNumber, withJson, withStore } from './options.ts';
 
-interface InitOptions {
+interface InitOptions extends ModelOptions {
   readonly store: string;
   readonly json: boolean;
   readonly name: string;
@@ -16,16 +18,36 @@ interface InitOptions {
   readonly steps: number;
   readonly overlap: number;
   readonly batch: number;
-  readonly context: number;
-  readonly width: number;
-  readonly layers: number;
-  readonly heads: number;
+  readonly optimizer: keyof typeof optimizers;
   readonly learningRate: number;
+  readonly weightDecay: number;
+  readonly clip: number;
+  readonly schedule: 'constant' | 'cosine' | 'wsd';
+  readonly decayRounds?: number;
+  readonly accumulate: number;
   readonly k: number;
   readonly bits: number;
   readonly grace: number;
   readonly viewTimeout: number;
 }
+
+type InnerSettings = RunConfigInput['inner'];
+
+/** What each optimizer gets besides the learning rate; Muon's numbers are those of Jordan et al. (2024). */
+const optimizers = {
+  adamw: runDefaults.inner.optimizer,
+  sgd: { kind: 'sgd', momentum: 0.9, nesterov: true },
+  muon: {
+    kind: 'muon',
+    momentum: 0.95,
+    nesterov: true,
+    iterations: 5,
+    rateOfVectors: 0.1,
+    beta1: 0.9,
+    beta2: 0.95,
+    epsilon: 1e-8,
+  },
+} as const satisfies Readonly<Record<string, InnerSettings['optimizer']>>;
 
 export function addInit(program: Command): void {
   withJson(withStore(program.command('init')))
@@ -43,32 +65,92 @@ export function addInit(program: Command): void {
         .default('crash'),
     )
     .option('--rounds <count>', 'the run ends after this many rounds', wholeNumber(1, 2 ** 31), 10_000)
-    .option('--steps <count>', 'inner steps of a peer per round', wholeNumber(1, 100_000), 5)
+    .option('--steps <count>', 'inner steps of a peer per round', wholeNumber(1, 100_000), runDefaults.steps)
     .option(
       '--overlap <count>',
       'inner steps while a contribution is being certified',
       wholeNumber(0, 100_000),
-      5,
+      runDefaults.overlapSteps,
     )
-    .option('--batch <count>', 'samples per inner step', wholeNumber(1, 65_536), 8)
-    .option('--context <tokens>', 'tokens per sample', wholeNumber(2, 65_536), 128)
+    .option('--batch <count>', 'samples per micro-batch', wholeNumber(1, 65_536), runDefaults.batch)
+    .option(
+      '--accumulate <count>',
+      'micro-batches per inner step',
+      wholeNumber(1, 1_024),
+      runDefaults.inner.accumulate,
+    )
+    .option('--context <tokens>', 'tokens per sample of text', wholeNumber(2, 65_536), 128)
     .option('--width <count>', 'width of the transformer', wholeNumber(8, 16_384), 128)
     .option('--layers <count>', 'layers of the transformer', wholeNumber(1, 256), 4)
     .option('--heads <count>', 'attention heads', wholeNumber(1, 256), 4)
-    .option('--learning-rate <value>', 'peak learning rate of AdamW', decimalNumber(1e-9, 10), 2e-3)
-    .option('--k <count>', 'values sent of every 4,096', wholeNumber(1, 1_024), 64)
-    .option('--bits <count>', 'bits per sent value: 1 or 2', wholeNumber(1, 2), 1)
+    .option(
+      '--model <file>',
+      'train this ONNX model (see `murmur model show`) instead of a fresh transformer',
+    )
+    .addOption(
+      new Option('--samples <kind>', 'with --model: what peers train on (default: arrays)').choices([
+        'text',
+        'arrays',
+      ]),
+    )
+    .option(
+      '--loss <loss>',
+      'with --model: output[:NAME] (the default), or put on an output: cross-entropy[:smoothing=,ignore=,axis=,output=,mask], mse, bce',
+      parseLoss,
+    )
+    .option(
+      '--train <what>',
+      'with --model: all (the default), names:PATTERN,… or lora:r=8,targets=PATTERN,…',
+      parseTrainable,
+    )
+    .option('--tokens <input>', 'with --samples text: the input that takes the tokens')
+    .option('--targets <input>', 'with --samples text: the input that takes the next tokens, if there is one')
+    .addOption(
+      new Option('--optimizer <name>', 'adamw, sgd with momentum, or muon for matrices')
+        .choices(Object.keys(optimizers))
+        .default('adamw'),
+    )
+    .option(
+      '--learning-rate <value>',
+      'peak learning rate',
+      decimalNumber(1e-9, 10),
+      runDefaults.inner.learningRate,
+    )
+    .option(
+      '--weight-decay <value>',
+      'decoupled weight decay',
+      decimalNumber(0, 10),
+      runDefaults.inner.weightDecay,
+    )
+    .option(
+      '--clip <norm>',
+      "largest norm of a step's gradient",
+      decimalNumber(1e-9, 1e9),
+      runDefaults.inner.clipNorm,
+    )
+    .addOption(
+      new Option('--schedule <name>', 'of the learning rate, after a warm-up')
+        .choices(['constant', 'cosine', 'wsd'])
+        .default('cosine'),
+    )
+    .option(
+      '--decay-rounds <count>',
+      'rounds of the decay at the end of --schedule wsd (default: a fifth)',
+      wholeNumber(1, 2 ** 31),
+    )
+    .option('--k <count>', 'values sent of every 4,096', wholeNumber(1, 1_024), runDefaults.k)
+    .option('--bits <count>', 'bits per sent value: 1 or 2', wholeNumber(1, 2), runDefaults.bits)
     .option(
       '--grace <seconds>',
       'how long a round waits for a member that contributed lately',
       decimalNumber(0, 86_400),
-      10,
+      runDefaults.graceMs / second,
     )
     .option(
       '--view-timeout <seconds>',
       'how long the members wait for a proposer',
       decimalNumber(0.05, 86_400),
-      20,
+      runDefaults.viewTimeoutMs / second,
     )
     .addHelpText(
       'after',
@@ -76,27 +158,42 @@ export function addInit(program: Command): void {
 Example:
   murmur init --store my-run --address /ip4/203.0.113.7/tcp/4150
   murmur start --store my-run --listen /ip4/0.0.0.0/tcp/4150 --data ~/texts
+  murmur init --store lora --model gpt2.onnx --samples text --loss cross-entropy --train lora:r=8,targets=c_attn
+  murmur init --store photos --model resnet18.onnx --loss cross-entropy
 
 The settings are the run's identity: to change one is to found another run.`,
     )
     .action(initRun);
 }
 
+function scheduleOf(options: InitOptions): InnerSettings['schedule'] {
+  const { floor } = runDefaults.inner.schedule;
+  switch (options.schedule) {
+    case 'constant':
+      return { kind: 'constant' };
+    case 'cosine':
+      return { kind: 'cosine', floor };
+    case 'wsd':
+      return {
+        kind: 'wsd',
+        floor,
+        decayRounds: options.decayRounds ?? Math.max(1, Math.round(options.rounds / 5)),
+      };
+  }
+}
+
 async function initRun(options: InitOptions): Promise<void> {
-  if (options.width % options.heads !== 0)
-    throw new CliError(`--heads: expected a divisor of the width ${options.width}, got ${options.heads}`, {
-      code: 'bad-option',
-    });
   for (const founder of options.founder ?? []) publicKeyOf(founder);
-  const { createRun, freshNonce } = await import('@murmuration/peer');
+  const { chooseModel } = await import('../run-model.ts');
+  const { createRun, freshNonce, storeRun } = await import('@murmuration/peer');
+  const model = chooseModel(options);
   const store = openStore({ directory: options.store });
   try {
     if (store.runId)
       throw new CliError(`${options.store} belongs to run ${store.runId} already: choose another --store`, {
         code: 'store-exists',
       });
-    const { width, layers, heads, context } = options;
-    const { run, runId, settings, graph } = createRun({
+    const created = createRun({
       name: options.name,
       nonce: freshNonce(),
       founders: [store.identity.peer, ...(options.founder ?? [])].map(
@@ -107,22 +204,24 @@ async function initRun(options: InitOptions): Promise<void> {
       steps: options.steps,
       overlapSteps: options.overlap,
       batch: options.batch,
-      learningRate: options.learningRate,
-      model: { vocabulary: 260, context, width, layers, heads },
+      inner: {
+        optimizer: optimizers[options.optimizer],
+        learningRate: options.learningRate,
+        weightDecay: options.weightDecay,
+        clipNorm: options.clip,
+        schedule: scheduleOf(options),
+        accumulate: options.accumulate,
+      },
+      model,
       k: options.k,
       bits: options.bits === 1 ? 1 : 2,
-      kappa: 0,
-      outerStep: 1,
-      feedback: 0.95,
-      snapshotEvery: 64,
-      graceMs: Math.round(options.grace * 1_000),
-      viewTimeoutMs: Math.round(options.viewTimeout * 1_000),
+      graceMs: Math.round(options.grace * second),
+      viewTimeoutMs: Math.round(options.viewTimeout * second),
     });
+    const { run, runId } = created;
     const peers = (options.address ?? []).map((address) => `${address}/p2p/${store.identity.peer}`);
     const link = formatRunLink({ runId, peers });
-    store.bindRun(runId);
-    await store.putBlob(runId, settings);
-    await store.putBlob(run.model.graph, graph);
+    await storeRun(store, created);
     if (options.json)
       console.log(
         JSON.stringify({ runId, link, peer: store.identity.peer, parameters: run.initial.parameters }),
@@ -131,7 +230,7 @@ async function initRun(options: InitOptions): Promise<void> {
       console.log(
         `run          ${options.name} (${run.initial.parameters.toLocaleString('en')} parameters, ${run.rounds} rounds)\n` +
           `id           ${runId}\nthis peer    ${store.identity.peer}\nlink         ${link}\n\n` +
-          `Next: npm run murmur -- start --store ${options.store} --data <folder of text>` +
+          `Next: npm run murmur -- start --store ${options.store} --data <${run.data.kind === 'text' ? 'folder of text' : 'folder of .npy files'}>` +
           (peers.length === 0
             ? '\n(`murmur start` prints the addresses that belong into the link as ?peer=…)'
             : ''),

@@ -6,7 +6,7 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Cid } from '@murmuration/base';
-import { createRun, freshNonce, type PeerEvent } from '@murmuration/peer';
+import { createRun, freshNonce, type PeerEvent, storeRun, textModel } from '@murmuration/peer';
 import { openStore, processUsing } from '@murmuration/store';
 import { CliError } from '../errors.ts';
 import { formatBytes } from '../format.ts';
@@ -167,17 +167,16 @@ export class Demo {
     const stores = languages.founders.map((language) =>
       openStore({ directory: this.#storeFolder(language) }),
     );
-    const { run, runId, settings, graph } = createRun({
+    const created = createRun({
       name: 'demo',
       nonce: freshNonce(),
       founders: stores.map(({ identity }) => identity.peer),
-      quorum: 'crash',
       rounds: this.#rounds,
       steps: training.stepsPerRound,
       overlapSteps: training.overlapSteps,
       batch: training.batch,
-      learningRate: training.learningRate,
-      model,
+      inner: { learningRate: training.learningRate },
+      model: textModel(model),
       k: training.k,
       bits: training.bits,
       kappa: training.kappa,
@@ -187,9 +186,9 @@ export class Demo {
       graceMs: training.graceMs,
       viewTimeoutMs: training.viewTimeoutMs,
     });
+    const { run, runId } = created;
     for (const store of stores) store.bindRun(runId);
-    await stores[0]?.putBlob(runId, settings);
-    await stores[0]?.putBlob(run.model.graph, graph);
+    if (stores[0]) await storeRun(stores[0], created);
     for (const store of stores) store.close();
     return { runId, parameters: run.initial.parameters };
   }

@@ -27,6 +27,11 @@ export interface MeasureOptions {
   onProgress(text: string): void;
 }
 
+function ofText(bitsPerByte: number | undefined): number {
+  assert(bitsPerByte !== undefined, 'the demo trains on text');
+  return bitsPerByte;
+}
+
 type Offline = Awaited<ReturnType<typeof openOffline>>;
 
 export async function measure(run: DemoRun, options: MeasureOptions): Promise<Measurement> {
@@ -50,7 +55,7 @@ export async function measure(run: DemoRun, options: MeasureOptions): Promise<Me
         part: 'held-out',
         bytesMax: evaluationBytesMax,
       });
-      common[language] = bitsPerByte;
+      common[language] = ofText(bitsPerByte);
     }
     const exported = join(options.directory, 'model.onnx');
     await offline.engine.exportOnnx(exported);
@@ -103,7 +108,7 @@ async function trainAlone(
         parameters: 'local',
         bytesMax: evaluationBytesMax,
       });
-      losses[other] = bitsPerByte;
+      losses[other] = ofText(bitsPerByte);
     }
     return losses;
   } finally {

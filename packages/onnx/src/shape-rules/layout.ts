@@ -2,65 +2,79 @@ import { rankMax } from '../defaults.ts';
 import {
   addDimensions,
   broadcastShapes,
+  ceilDivideDimension,
   divideDimensions,
   multiplyDimensions,
+  quotientDimension,
+  subtractDimensions,
+  unifyDimensions,
   unknown,
 } from '../dimension.ts';
-import { OnnxError } from '../errors.ts';
-import type { KnownValue, ShapeContext, ShapeRule } from '../infer-shapes.ts';
-import { type Dimension, type ElementType, intOf, intsOf } from '../model.ts';
+import { type Dimension, intOf, intsOf } from '../model.ts';
+import { spreadElements } from './elements.ts';
+import {
+  axisOf,
+  integersBy,
+  type KnownValue,
+  numbersOf,
+  refuse,
+  requireRank,
+  type ShapeContext,
+  type ShapeRule,
+  type ShapeRules,
+  shapeFrom,
+  smallCount,
+  typeOf,
+  unknownOfRank,
+} from './rule.ts';
 
-const typeOf = ({ inputs }: ShapeContext): ElementType => inputs[0]?.type ?? 'float32';
-
-/** An axis of a value, counted from the front. Throws `OnnxError` for one that it does not have. */
-function axisOf({ where }: ShapeContext, axis: number, rank: number): number {
-  const index = axis < 0 ? axis + rank : axis;
-  if (!Number.isInteger(index) || index < 0 || index >= rank)
-    throw new OnnxError(`${where}: expected an axis of ${rank} dimensions, got ${axis}`, {
-      code: 'invalid-model',
-      axis,
-      rank,
-    });
-  return index;
-}
-
-/** Known elements of an input as numbers. */
-function numbersOf(value: KnownValue | undefined): readonly number[] | undefined {
-  const { elements } = value ?? {};
-  return elements?.every((element) => typeof element === 'number')
-    ? (elements as readonly number[])
-    : undefined;
-}
-
-const unknownOfRank = (rank: number): readonly Dimension[] => Array.from({ length: rank }, () => unknown);
-
-/** A shape given by an input's elements, or as many unknown dimensions as it has elements. */
-function shapeFromInput(value: KnownValue | undefined): readonly Dimension[] | undefined {
-  if (value?.elements) return value.elements;
-  const rank = value?.shape?.[0];
-  return typeof rank === 'number' && rank <= rankMax ? unknownOfRank(rank) : undefined;
+/** The one size that a reshape leaves open, when it follows from the others. */
+function openSize(
+  context: ShapeContext,
+  before: readonly Dimension[] | undefined,
+  others: readonly Dimension[],
+): Dimension {
+  if (!before) return unknown;
+  const [whole, rest] = [multiplyDimensions(before), multiplyDimensions(others)];
+  if (typeof whole === 'number' && typeof rest === 'number' && rest > 0 && whole % rest !== 0)
+    refuse(context, `cannot reshape [${before}] to [${others}] and one more`);
+  if (whole !== unknown) return quotientDimension(whole, rest);
+  const shared = [...before];
+  const remaining = others.filter((size) => {
+    const index = size === unknown ? -1 : shared.indexOf(size);
+    if (index >= 0) shared.splice(index, 1);
+    return index < 0;
+  });
+  return quotientDimension(multiplyDimensions(shared), multiplyDimensions(remaining));
 }
 
 const reshape: ShapeRule = (context) => {
   const [x, shape] = context.inputs;
-  const wanted = shapeFromInput(shape);
+  const { node } = context;
   const type = typeOf(context);
+  const attribute = shape ? undefined : intsOf(node, 'shape');
+  const wanted = attribute ?? shapeFrom(shape);
   if (!wanted) return [{ type }];
-  const copied = wanted.map((dimension, axis) =>
-    dimension === 0 ? (x?.shape?.[axis] ?? unknown) : dimension,
-  );
-  const open = copied.indexOf(-1);
-  if (open >= 0) {
-    const whole = x?.shape ? multiplyDimensions(x.shape) : unknown;
-    copied[open] = divideDimensions(whole, multiplyDimensions(copied.filter((_, axis) => axis !== open)));
-  } else if (x?.shape) {
-    const [before, after] = [multiplyDimensions(x.shape), multiplyDimensions(copied)];
-    if (typeof before === 'number' && typeof after === 'number' && before !== after)
-      throw new OnnxError(`${context.where}: cannot reshape [${x.shape}] to [${copied}]`, {
-        code: 'invalid-model',
-      });
-  }
-  return [{ type, shape: copied, elements: copied.length <= 1 ? x?.elements : undefined }];
+  const copies = intOf(node, 'allowzero', 0) === 0;
+  const sizes = wanted.map((size, axis) => {
+    if (size !== 0 || !copies) return size;
+    if (x?.shape && axis >= x.shape.length)
+      refuse(context, `expected a dimension ${axis} to copy, got [${x.shape}]`);
+    return x?.shape?.[axis] ?? unknown;
+  });
+  if (
+    sizes.some((size) => typeof size === 'number' && size < -1) ||
+    sizes.filter((size) => size === -1).length > 1
+  )
+    refuse(context, `expected sizes of at least 0 and at most one -1, got [${sizes}]`);
+  const unknowns = sizes.filter((size) => size === unknown).length;
+  const open = sizes.indexOf(-1) >= 0 ? sizes.indexOf(-1) : unknowns === 1 ? sizes.indexOf(unknown) : -1;
+  const others = sizes.toSpliced(open, open < 0 ? 0 : 1);
+  if (open >= 0) sizes[open] = openSize(context, x?.shape, others);
+  const [before, after] = [x?.shape && multiplyDimensions(x.shape), multiplyDimensions(sizes)];
+  if (typeof before === 'number' && typeof after === 'number' && before !== after)
+    refuse(context, `cannot reshape [${x?.shape}] to [${sizes}]`);
+  return [{ type, shape: sizes, elements: x?.elements }];
 };
 
 const flatten: ShapeRule = (context) => {
@@ -69,29 +83,196 @@ const flatten: ShapeRule = (context) => {
   if (!shape) return [{ type }];
   const given = intOf(context.node, 'axis', 1);
   const axis = given < 0 ? given + shape.length : given;
+  if (axis < 0 || axis > shape.length)
+    refuse(context, `expected an axis of ${shape.length} dimensions, got ${given}`);
   return [{ type, shape: [multiplyDimensions(shape.slice(0, axis)), multiplyDimensions(shape.slice(axis))] }];
 };
 
+/** For each element after a permutation of the axes its place before. */
+function permutedPlaces(shape: readonly number[], permutation: readonly number[]): readonly number[] {
+  const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((product, size) => product * size, 1));
+  let places = [0];
+  for (const axis of permutation)
+    places = places.flatMap((place) =>
+      Array.from({ length: shape[axis] ?? 0 }, (_, index) => place + index * (strides[axis] ?? 0)),
+    );
+  return places;
+}
+
 const transpose: ShapeRule = (context) => {
+  const x = context.inputs[0];
+  const type = typeOf(context);
+  if (!x?.shape) return [{ type }];
+  const { shape } = x;
+  const permutation = intsOf(context.node, 'perm') ?? shape.map((_, axis) => shape.length - 1 - axis);
+  const axes = new Set(permutation.map((axis) => axisOf(context, axis, shape.length)));
+  if (axes.size !== shape.length || permutation.length !== shape.length)
+    refuse(context, `expected a permutation of ${shape.length} axes, got [${permutation}]`);
+  const places =
+    x.elements && smallCount(shape) !== undefined
+      ? permutedPlaces(shape as readonly number[], permutation)
+      : undefined;
+  return [
+    {
+      type,
+      shape: permutation.map((axis) => shape[axis] ?? unknown),
+      elements: places?.map((place) => x.elements?.[place] ?? unknown),
+    },
+  ];
+};
+
+/** Unknown dimensions, as many as a rank and the number of axes that are added (1) or taken away (−1). */
+function unknownBeside(
+  rank: number,
+  axes: KnownValue | undefined,
+  sign: 1 | -1,
+): readonly Dimension[] | undefined {
+  const result = rank + sign * Number(axes?.shape?.[0] ?? Number.NaN);
+  return result >= 0 && result <= rankMax ? unknownOfRank(result) : undefined;
+}
+
+const squeeze: ShapeRule = (context) => {
+  const x = context.inputs[0];
+  const type = typeOf(context);
+  if (!x?.shape) return [{ type }];
+  const rank = x.shape.length;
+  const given = integersBy(context, 1, 'axes');
+  if (!given && (context.inputs[1] || x.shape.includes(unknown)))
+    return [{ type, shape: unknownBeside(rank, context.inputs[1], -1) }];
+  const axes = (given ?? x.shape.flatMap((size, axis) => (size === 1 ? [axis] : []))).map((axis) =>
+    axisOf(context, axis, rank),
+  );
+  const wide = axes.find((axis) => typeof x.shape?.[axis] === 'number' && x.shape[axis] !== 1);
+  if (wide !== undefined) refuse(context, `expected dimension ${wide} of [${x.shape}] to be 1`);
+  return [{ type, shape: x.shape.filter((_, axis) => !axes.includes(axis)), elements: x.elements }];
+};
+
+const unsqueeze: ShapeRule = (context) => {
+  const x = context.inputs[0];
+  const axes = integersBy(context, 1, 'axes');
+  const type = typeOf(context);
+  if (!x?.shape) return [{ type }];
+  if (!axes) return [{ type, shape: unknownBeside(x.shape.length, context.inputs[1], 1) }];
+  const rank = x.shape.length + axes.length;
+  const added = new Set(axes.map((axis) => axisOf(context, axis, rank)));
+  if (added.size !== axes.length) refuse(context, `expected different axes, got [${axes}]`);
+  let next = 0;
+  const from = x.shape;
+  const shape = Array.from({ length: rank }, (_, axis) => (added.has(axis) ? 1 : (from[next++] ?? unknown)));
+  return [{ type, shape, elements: x.elements }];
+};
+
+const expand: ShapeRule = (context) => {
+  const [x, shape] = context.inputs;
+  const wanted = shapeFrom(shape);
+  const result = x?.shape && wanted && broadcastShapes([x.shape, wanted], context.where);
+  return [{ type: typeOf(context), shape: result, elements: spreadElements(x, result) }];
+};
+
+const tile: ShapeRule = (context) => {
+  const [x, repeats] = context.inputs;
+  const shape = x?.shape?.map((size, axis) =>
+    multiplyDimensions([size, repeats?.elements?.[axis] ?? unknown]),
+  );
+  const count = smallCount(shape);
+  const single = shape?.length === 1 && count !== undefined ? x?.elements : undefined;
+  return [
+    {
+      type: typeOf(context),
+      shape,
+      elements:
+        single && Array.from({ length: count ?? 0 }, (_, index) => single[index % single.length] ?? unknown),
+    },
+  ];
+};
+
+/** The axes that a list of amounts is for: an optional input, else all. */
+function amountAxes(context: ShapeContext, index: number, rank: number): readonly number[] | undefined {
+  const input = context.inputs[index];
+  const axes = input ? numbersOf(input) : Array.from({ length: rank }, (_, axis) => axis);
+  return axes?.map((axis) => axisOf(context, axis, rank));
+}
+
+const pad: ShapeRule = (context) => {
+  const [x, pads] = context.inputs;
+  const type = typeOf(context);
+  if (!x?.shape) return [{ type }];
+  const axes = amountAxes(context, 3, x.shape.length);
+  const amounts = pads ? pads.elements : intsOf(context.node, 'pads');
+  let shape: readonly Dimension[] = x.shape;
+  if (!axes || !amounts) return [{ type, shape: shape.map(() => unknown) }];
+  if (amounts.length !== 2 * axes.length)
+    refuse(context, `expected ${2 * axes.length} amounts of padding, got ${amounts.length}`);
+  axes.forEach((axis, index) => {
+    const sum = addDimensions(amounts[index] ?? unknown, amounts[index + axes.length] ?? unknown);
+    const size = addDimensions(shape[axis] ?? unknown, sum);
+    if (typeof size === 'number' && size < 0) refuse(context, `cannot cut ${sum} off [${x.shape}]`);
+    shape = shape.with(axis, size);
+  });
+  return [{ type, shape }];
+};
+
+const centerCropPad: ShapeRule = (context) => {
+  const [x, shape] = context.inputs;
+  const type = typeOf(context);
+  if (!x?.shape) return [{ type }];
+  const rank = x.shape.length;
+  const axes = (intsOf(context.node, 'axes') ?? x.shape.map((_, axis) => axis)).map((axis) =>
+    axisOf(context, axis, rank),
+  );
+  let result: readonly Dimension[] = x.shape;
+  axes.forEach((axis, index) => {
+    result = result.with(axis, shape?.elements?.[index] ?? unknown);
+  });
+  return [{ type, shape: result }];
+};
+
+const depthToSpace: ShapeRule = (context) => {
   const shape = context.inputs[0]?.shape;
-  const permutation = intsOf(context.node, 'perm') ?? shape?.map((_, axis) => shape.length - 1 - axis);
-  return [{ type: typeOf(context), shape: shape && permutation?.map((axis) => shape[axis] ?? unknown) }];
+  const type = typeOf(context);
+  if (!shape) return [{ type }];
+  requireRank(context, shape, 4, 4);
+  const block = intOf(context.node, 'blocksize', 1);
+  const [batch = unknown, channels = unknown, height = unknown, width = unknown] = shape;
+  const [deep, wide] = [quotientDimension, (a: Dimension, b: Dimension) => multiplyDimensions([a, b])];
+  return context.node.operator === 'DepthToSpace'
+    ? [{ type, shape: [batch, deep(channels, block * block), wide(height, block), wide(width, block)] }]
+    : [{ type, shape: [batch, wide(channels, block * block), deep(height, block), deep(width, block)] }];
 };
 
 const concat: ShapeRule = (context) => {
-  const { inputs, node } = context;
-  const first = inputs[0]?.shape;
-  if (!first || inputs.some((input) => !input?.shape)) return [{ type: typeOf(context) }];
+  const { inputs, node, where } = context;
+  const type = typeOf(context);
+  const shapes = inputs.flatMap((input) => (input?.shape ? [input.shape] : []));
+  const [first] = shapes;
+  if (!first || shapes.length < inputs.length) return [{ type }];
   const axis = axisOf(context, intOf(node, 'axis', 0), first.length);
-  const size = inputs.reduce<Dimension>(
-    (sum, input) => addDimensions(sum, input?.shape?.[axis] ?? unknown),
-    0,
-  );
-  const elements = inputs.every((input) => input?.elements)
-    ? inputs.flatMap((input) => input?.elements ?? [])
-    : undefined;
-  return [{ type: typeOf(context), shape: first.with(axis, size), elements }];
+  let shape: readonly Dimension[] = first;
+  for (const other of shapes.slice(1)) {
+    if (other.length !== first.length) refuse(context, `expected equal ranks, got [${first}] and [${other}]`);
+    shape = shape.map((size, index) =>
+      index === axis
+        ? addDimensions(size, other[index] ?? unknown)
+        : unifyDimensions(size, other[index] ?? unknown, where),
+    );
+  }
+  return [{ type, shape, elements: concatElements(inputs, axis) }];
 };
+
+/** Elements of lists joined along their first axis; a list of known length and unknown elements gives unknown ones. */
+function concatElements(
+  inputs: readonly (KnownValue | undefined)[],
+  axis: number,
+): readonly Dimension[] | undefined {
+  if (axis !== 0 || !inputs.some((input) => input?.elements)) return undefined;
+  const lists = inputs.map((input) => {
+    const count = smallCount(input?.shape);
+    return (
+      input?.elements ?? (count === undefined ? undefined : Array.from({ length: count }, () => unknown))
+    );
+  });
+  return lists.every((list) => list !== undefined) ? lists.flat() : undefined;
+}
 
 const split: ShapeRule = (context) => {
   const { inputs, node } = context;
@@ -101,195 +282,47 @@ const split: ShapeRule = (context) => {
   const axis = axisOf(context, intOf(node, 'axis', 0), shape.length);
   const whole = shape[axis] ?? unknown;
   const count = node.outputs.length;
-  const each = typeof whole === 'number' ? Math.ceil(whole / count) : divideDimensions(whole, count);
-  const sizes = inputs[1]?.elements;
+  const sizes = inputs[1] ? inputs[1].elements : intsOf(node, 'split');
+  const total = sizes?.reduce<Dimension>((sum, size) => addDimensions(sum, size), 0);
+  if (typeof total === 'number' && typeof whole === 'number' && total !== whole)
+    refuse(context, `expected sizes that sum up to ${whole}, got [${sizes}]`);
+  const exact = divideDimensions(whole, count);
+  const each = exact === unknown ? ceilDivideDimension(whole, count) : exact;
+  const last = subtractDimensions(whole, multiplyDimensions([each, count - 1]));
+  let from = 0;
   return node.outputs.map((_, index) => {
-    const last =
-      typeof whole === 'number' && index === count - 1 ? whole - (each as number) * (count - 1) : each;
-    return { type, shape: shape.with(axis, sizes ? (sizes[index] ?? unknown) : last) };
+    const given = sizes ?? (inputs[1] ? [] : undefined);
+    const size = given ? (given[index] ?? unknown) : index === count - 1 ? last : each;
+    const start = from;
+    from += typeof size === 'number' ? size : Number.NaN;
+    const elements =
+      shape.length === 1 && Number.isFinite(from) ? inputs[0]?.elements?.slice(start, from) : undefined;
+    return { type, shape: shape.with(axis, size), elements };
   });
 };
 
-/** Length of `start:end:step` along one dimension, by ONNX's clamping. */
-function sliceLength(size: Dimension, start: Dimension, end: Dimension, step: number): Dimension {
-  if (typeof start !== 'number') return unknown;
-  if (typeof end !== 'number') return start === 0 && step === 1 ? end : unknown;
-  if (typeof size !== 'number') {
-    const openEnd = end >= 2 ** 31 && start === 0 && step === 1;
-    const inside = start >= 0 && end > start && end < 2 ** 31 && step === 1;
-    return openEnd ? size : inside && start + 1 === end ? 1 : unknown;
-  }
-  const clamp = (value: number, low: number, high: number) =>
-    Math.min(Math.max(value < 0 ? value + size : value, low), high);
-  const length =
-    step > 0
-      ? Math.ceil((clamp(end, 0, size) - clamp(start, 0, size)) / step)
-      : Math.ceil((clamp(end, -1, size - 1) - clamp(start, 0, size - 1)) / step);
-  return Math.max(0, length);
-}
-
-const slice: ShapeRule = (context) => {
-  const [x, starts, ends, axesInput, stepsInput] = context.inputs;
-  const type = typeOf(context);
-  if (!x?.shape) return [{ type }];
-  const rank = x.shape.length;
-  const count = starts?.elements?.length ?? 0;
-  const axes = axesInput ? numbersOf(axesInput) : Array.from({ length: count }, (_, axis) => axis);
-  const steps = stepsInput ? numbersOf(stepsInput) : axes?.map(() => 1);
-  if (!axes || !steps || !starts?.elements || !ends?.elements) return [{ type, shape: unknownOfRank(rank) }];
-  let shape: readonly Dimension[] = x.shape;
-  let elements = x.elements;
-  axes.forEach((given, index) => {
-    const axis = axisOf(context, given, rank);
-    const start = starts.elements?.[index] ?? unknown;
-    const end = ends.elements?.[index] ?? unknown;
-    const step = steps[index] ?? 1;
-    const plain = typeof start === 'number' && typeof end === 'number' && step === 1;
-    elements = plain ? elements?.slice(start, end) : undefined;
-    shape = shape.with(axis, sliceLength(shape[axis] ?? unknown, start, end, step));
-  });
-  return [{ type, shape, elements }];
+const columnsToImage: ShapeRule = (context) => {
+  const [x, image, block] = context.inputs;
+  const [batch = unknown, columns = unknown] = x?.shape ?? [];
+  const sizes = shapeFrom(image);
+  const channels = quotientDimension(columns, multiplyDimensions(shapeFrom(block) ?? [unknown]));
+  return [{ type: typeOf(context), shape: x?.shape && sizes && [batch, channels, ...sizes] }];
 };
 
-const gather: ShapeRule = (context) => {
-  const [x, indices] = context.inputs;
-  const type = typeOf(context);
-  if (!x?.shape || !indices?.shape) return [{ type }];
-  const axis = axisOf(context, intOf(context.node, 'axis', 0), x.shape.length);
-  const shape = [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)];
-  const chosen = numbersOf(indices);
-  const elements = x.elements;
-  return [
-    {
-      type,
-      shape,
-      elements: elements && chosen?.map((index) => elements.at(index) ?? unknown),
-    },
-  ];
-};
-
-const gatherElements: ShapeRule = (context) => [{ type: typeOf(context), shape: context.inputs[1]?.shape }];
-
-const gatherND: ShapeRule = (context) => {
-  const [x, indices] = context.inputs;
-  const depth = indices?.shape?.at(-1);
-  if (!x?.shape || !indices?.shape || typeof depth !== 'number') return [{ type: typeOf(context) }];
-  const batch = intOf(context.node, 'batch_dims', 0);
-  return [{ type: typeOf(context), shape: [...indices.shape.slice(0, -1), ...x.shape.slice(batch + depth)] }];
-};
-
-/** Axes by the second input (newer operator sets) or by attribute (older ones). */
-const axesOf = ({ inputs, node }: ShapeContext): readonly number[] | undefined =>
-  inputs[1] ? numbersOf(inputs[1]) : intsOf(node, 'axes');
-
-const squeeze: ShapeRule = (context) => {
-  const x = context.inputs[0];
-  const type = typeOf(context);
-  if (!x?.shape) return [{ type }];
-  const rank = x.shape.length;
-  const axes = (axesOf(context) ?? x.shape.flatMap((dimension, axis) => (dimension === 1 ? [axis] : []))).map(
-    (axis) => axisOf(context, axis, rank),
-  );
-  return [{ type, shape: x.shape.filter((_, axis) => !axes.includes(axis)), elements: x.elements }];
-};
-
-const unsqueeze: ShapeRule = (context) => {
-  const x = context.inputs[0];
-  const axes = axesOf(context);
-  const type = typeOf(context);
-  if (!x?.shape || !axes) return [{ type }];
-  const rank = x.shape.length + axes.length;
-  const added = new Set(axes.map((axis) => axisOf(context, axis, rank)));
-  const rest = [...x.shape];
-  const shape = Array.from({ length: rank }, (_, axis) => (added.has(axis) ? 1 : (rest.shift() ?? unknown)));
-  return [{ type, shape, elements: rank <= 1 ? x.elements : undefined }];
-};
-
-const reduce: ShapeRule = (context) => {
-  const { node, inputs } = context;
-  const shape = inputs[0]?.shape;
-  const type = typeOf(context);
-  if (!shape) return [{ type }];
-  const given = axesOf(context);
-  if (!given && inputs[1]) return [{ type }];
-  const none = given === undefined || given.length === 0;
-  if (none && intOf(node, 'noop_with_empty_axes', 0) === 1) return [{ type, shape }];
-  const axes = none ? shape.map((_, axis) => axis) : given.map((axis) => axisOf(context, axis, shape.length));
-  const keep = intOf(node, 'keepdims', 1) === 1;
-  return [
-    {
-      type,
-      shape: keep
-        ? shape.map((dimension, axis) => (axes.includes(axis) ? 1 : dimension))
-        : shape.filter((_, axis) => !axes.includes(axis)),
-    },
-  ];
-};
-
-const argument: ShapeRule = (context) => {
-  const shape = context.inputs[0]?.shape;
-  if (!shape) return [{ type: 'int64' }];
-  const axis = axisOf(context, intOf(context.node, 'axis', 0), shape.length);
-  const keep = intOf(context.node, 'keepdims', 1) === 1;
-  return [{ type: 'int64', shape: keep ? shape.with(axis, 1) : shape.toSpliced(axis, 1) }];
-};
-
-const expand: ShapeRule = (context) => {
-  const [x, shape] = context.inputs;
-  const wanted = shapeFromInput(shape);
-  return [
-    { type: typeOf(context), shape: x?.shape && wanted && broadcastShapes([x.shape, wanted], context.where) },
-  ];
-};
-
-const pad: ShapeRule = (context) => {
-  const [x, pads] = context.inputs;
-  const amounts = pads?.elements;
-  const rank = x?.shape?.length ?? 0;
-  const simple = amounts && !context.inputs[3];
-  return [
-    {
-      type: typeOf(context),
-      shape: x?.shape?.map((dimension, axis) =>
-        simple
-          ? addDimensions(addDimensions(dimension, amounts[axis] ?? unknown), amounts[axis + rank] ?? unknown)
-          : unknown,
-      ),
-    },
-  ];
-};
-
-const tile: ShapeRule = (context) => {
-  const [x, repeats] = context.inputs;
-  return [
-    {
-      type: typeOf(context),
-      shape: x?.shape?.map((dimension, axis) =>
-        multiplyDimensions([dimension, repeats?.elements?.[axis] ?? unknown]),
-      ),
-    },
-  ];
-};
-
-const reductions = ['Sum', 'Mean', 'Max', 'Min', 'Prod', 'L1', 'L2', 'SumSquare', 'LogSum', 'LogSumExp'];
-
-/** Operators that move, choose, join or reduce elements. */
-export const layoutRules: Readonly<Record<string, ShapeRule>> = {
-  ...Object.fromEntries(reductions.map((kind) => [`Reduce${kind}`, reduce])),
+/** Operators that move, join, cut, repeat or pad elements. */
+export const layoutRules: ShapeRules = {
   Reshape: reshape,
   Flatten: flatten,
   Transpose: transpose,
-  Concat: concat,
-  Split: split,
-  Slice: slice,
-  Gather: gather,
-  GatherElements: gatherElements,
-  GatherND: gatherND,
   Squeeze: squeeze,
   Unsqueeze: unsqueeze,
-  ArgMax: argument,
-  ArgMin: argument,
   Expand: expand,
-  Pad: pad,
   Tile: tile,
+  Pad: pad,
+  CenterCropPad: centerCropPad,
+  DepthToSpace: depthToSpace,
+  SpaceToDepth: depthToSpace,
+  Concat: concat,
+  Split: split,
+  Col2Im: columnsToImage,
 };

@@ -1,0 +1,79 @@
+import { type Model, type Node, subgraphsOf, usedValues } from '@murmuration/onnx';
+
+/** A training graph in its two parts. */
+export interface TrainingParts {
+  /** What the loss needs, in order. */
+  readonly forward: readonly Node[];
+  /** All else, in order. */
+  readonly backward: readonly Node[];
+  /** The forward node that gives a value. */
+  readonly producers: ReadonlyMap<string, Node>;
+  /** Values of forward nodes that backward nodes read: what lies in memory between the two. */
+  readonly held: ReadonlySet<string>;
+}
+
+/** Splits a training graph whose first output is the loss. */
+export function splitTraining(model: Model): TrainingParts {
+  const { nodes, outputs } = model.graph;
+  const needed = new Set(outputs.slice(0, 1).map(({ name }) => name));
+  const isForward = new Set<Node>();
+  for (const node of nodes.toReversed()) {
+    if (!node.outputs.some((output) => needed.has(output))) continue;
+    isForward.add(node);
+    for (const value of usedValues(node)) needed.add(value);
+  }
+  const forward = nodes.filter((node) => isForward.has(node));
+  const backward = nodes.filter((node) => !isForward.has(node));
+  const producers = new Map<string, Node>();
+  for (const node of forward) for (const output of node.outputs) if (output) producers.set(output, node);
+  const held = new Set(backward.flatMap(usedValues).filter((value) => producers.has(value)));
+  return { forward, backward, producers, held };
+}
+
+/** Operators that give something else each time, even with equal inputs. */
+const random: ReadonlySet<string> = new Set([
+  ...['RandomNormal', 'RandomNormalLike', 'RandomUniform', 'RandomUniformLike', 'Multinomial'],
+  ...['Bernoulli', 'Dropout'],
+]);
+
+/** Whether a node run a second time gives the same. Nodes that hold graphs are not asked to. */
+export const isRepeatable = (node: Node): boolean =>
+  !random.has(node.operator) && subgraphsOf(node).length === 0;
+
+/**
+ * Lets the backward nodes compute forward values again instead of reading them: everything but the values in `kept`,
+ * and whatever a node gives that cannot be repeated. Each repeated node is one copy of the forward node, shared by all
+ * backward nodes, right before the first of them.
+ *
+ * The copies do the same as the originals, so whoever merges equal nodes afterwards undoes this.
+ */
+export function repeatNodes(model: Model, parts: TrainingParts, kept: ReadonlySet<string>): Model {
+  const { forward, backward, producers } = parts;
+  const taken = new Set(model.graph.nodes.flatMap(({ outputs }) => outputs));
+  const fresh = (value: string): string => {
+    for (let count = 0; ; count++) {
+      const name = count === 0 ? `again.${value}` : `again.${value}_${count}`;
+      if (taken.has(name)) continue;
+      taken.add(name);
+      return name;
+    }
+  };
+  const nodes: Node[] = [...forward];
+  const copies = new Map<string, string>();
+  const again = (value: string): string => {
+    const producer = producers.get(value);
+    if (!producer || kept.has(value) || !isRepeatable(producer)) return value;
+    const known = copies.get(value);
+    if (known !== undefined) return known;
+    const inputs = producer.inputs.map(again);
+    const outputs = producer.outputs.map((output) => (output === '' ? '' : fresh(output)));
+    producer.outputs.forEach((output, index) => {
+      if (output !== '') copies.set(output, outputs[index] as string);
+    });
+    nodes.push({ ...producer, name: fresh(producer.name), inputs, outputs });
+    return copies.get(value) as string;
+  };
+  for (const node of backward)
+    nodes.push(subgraphsOf(node).length > 0 ? node : { ...node, inputs: node.inputs.map(again) });
+  return { ...model, graph: { ...model.graph, nodes } };
+}

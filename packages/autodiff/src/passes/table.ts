@@ -1,0 +1,23 @@
+import type { Model } from '@murmuration/onnx';
+import { lowerings } from '../lowerings/table.ts';
+import { exposeStatistics } from './expose-statistics.ts';
+import { exposeSteps } from './expose-steps.ts';
+import { lowerOperators } from './lower-operators.ts';
+import { lowerTraining } from './lower-training.ts';
+import { mergeEqualNodes } from './merge-equal-nodes.ts';
+
+/** Rewrites a model into one that computes the same; the parameters are the values by which it is differentiated. */
+export type Pass = (model: Model, parameters: readonly string[]) => Model;
+
+/**
+ * Run in this order on the forward graph, which is simplified and in the newest operator set, before gradient rules
+ * see it: they replace operators by others that have rules, or make nodes give what their gradients need.
+ */
+export const loweringPasses: readonly Pass[] = [
+  (model, parameters) => lowerOperators(model, parameters, lowerings),
+  exposeStatistics,
+  exposeSteps,
+];
+
+/** Run in this order on the whole training graph: they replace several nodes by fewer. */
+export const fusingPasses: readonly Pass[] = [lowerTraining, mergeEqualNodes];

@@ -1,0 +1,132 @@
+/**
+ * From the ONNX file that an institution has to the graph that a run shares. In order: the newest operator forms and
+ * constants folded (`upgradeModel`, `simplifyModel`), text inputs bound, the loss put on, adapters inserted, weights
+ * taken out. What comes out is a *training model*: inputs are samples, parameters (metadata `murmuration.parameters`)
+ * and frozen weights (`murmuration.frozen`); outputs are `loss` and what the file gave. Everything that a peer will
+ * execute is in that graph, as standard operators.
+ */
+import {
+  createGraphBuilder,
+  type Model,
+  type Node,
+  type ParameterDeclaration,
+  pruneModel,
+  renameGraph,
+  simplifyModel,
+  type Tensor,
+  upgradeModel,
+} from '@murmuration/onnx';
+import { AutodiffError } from '../errors.ts';
+import { attachAdapters } from './lora.ts';
+import { attachLoss, type LossSettings } from './losses.ts';
+import { bindTextInputs, type TextInputs, tokensOf } from './text-inputs.ts';
+import { chooseWeights, statisticsOf, type Trainable, weightsOf } from './trainable.ts';
+import { insideTraining, outsideTraining } from './training-mode.ts';
+import { takeWeightsOut, type WithoutWeights } from './weights.ts';
+
+/** What to make of a file. */
+export interface TrainingRequest {
+  readonly loss: LossSettings;
+  readonly trains: Trainable;
+  /** The model reads text: tokens, and inputs that follow from them. Without it samples are arrays by input name. */
+  readonly text?: TextInputs;
+  /**
+   * How dropout and batch normalization work while training: as in the file (default), or all by batch statistics and
+   * random masks, or all as outside training.
+   */
+  readonly mode?: 'as-exported' | 'training' | 'inference';
+}
+
+/** The metadata key of the names that inputs and outputs had in the file, as JSON: new name → old name. */
+export const namesKey = 'murmuration.names';
+
+/** New names of inputs and outputs, each with its name in the file. */
+export type OriginalNames = Readonly<Record<string, string>>;
+
+const isLookedUp = (model: Model, name: string): boolean =>
+  model.graph.nodes.some(({ operator, inputs }) => operator === 'Gather' && inputs[0] === name);
+
+function declare(model: Model, weights: readonly Tensor[]): readonly ParameterDeclaration[] {
+  const chosen = new Set(weights);
+  const statistics = new Map(statisticsOf(model).map((statistic) => [statistic.name, statistic]));
+  return model.graph.initializers.flatMap((tensor): readonly ParameterDeclaration[] => {
+    const { name, shape } = tensor;
+    const statistic = statistics.get(name);
+    const initial = { kind: 'given' } as const;
+    if (statistic)
+      return [
+        { name, shape, initial, decays: false, update: { kind: 'average', momentum: statistic.momentum } },
+      ];
+    if (!chosen.has(tensor)) return [];
+    return [{ name, shape, initial, decays: shape.length > 1 && !isLookedUp(model, name) }];
+  });
+}
+
+const mapNodes = (model: Model, change: (node: Node) => Node): Model => ({
+  ...model,
+  graph: { ...model.graph, nodes: model.graph.nodes.map(change) },
+});
+
+function inMode(model: Model, { mode, trains }: TrainingRequest): Model {
+  if (mode === 'inference' || trains.kind === 'lora') return mapNodes(model, outsideTraining);
+  if (mode !== 'training') return model;
+  const builder = createGraphBuilder(model.graph.name, model);
+  const yes = builder.initializer({
+    name: 'murmuration.training',
+    type: 'bool',
+    shape: [],
+    data: Uint8Array.of(1),
+  });
+  return mapNodes(builder.model(), (node) => insideTraining(node, yes));
+}
+
+/** Renames values that the run's conventions name; each new name must be free. */
+function renamed(model: Model, names: ReadonlyMap<string, string>): Model {
+  const taken = new Set([
+    ...model.graph.inputs.map(({ name }) => name),
+    ...model.graph.initializers.map(({ name }) => name),
+    ...model.graph.nodes.flatMap(({ outputs }) => outputs),
+  ]);
+  const clash = [...names].find(([from, to]) => from !== to && taken.has(to))?.[1];
+  if (clash !== undefined)
+    throw new AutodiffError(`expected the name ${clash} to be free, got a value of that name in the file`, {
+      code: 'bad-request',
+      name: clash,
+    });
+  return { ...model, graph: renameGraph(model.graph, (name) => names.get(name) ?? name) };
+}
+
+/**
+ * Makes a training model of a forward model. Gives the graph and the weights' values, flat, in the order of the lists
+ * in its metadata; parameters that the file does not have (adapters) have none: they begin by their declarations.
+ * Throws `AutodiffError` `bad-request` for a request that does not fit the file, `OnnxError` for a bad file.
+ */
+export function prepareTraining(file: Model, request: TrainingRequest): WithoutWeights {
+  const { trains, text } = request;
+  const plain = simplifyModel(upgradeModel(file));
+  const bound = text ? bindTextInputs(plain, text) : plain;
+  const { model: whole, loss, logits } = attachLoss(inMode(bound, request), request.loss);
+  const names = new Map([[loss, 'loss'], ...(text && logits ? [[logits, 'logits'] as const] : [])]);
+  const others = whole.graph.outputs.map(({ name }) => name).filter((name) => name !== loss);
+  const conventional = renamed(pruneModel(whole, [loss, ...others]), names);
+  const original: OriginalNames = {
+    ...(text ? { tokens: tokensOf(plain, text.tokens).name } : {}),
+    ...Object.fromEntries(
+      [...names].filter(([from]) => others.includes(from)).map(([from, to]) => [to, from]),
+    ),
+  };
+  const model: Model = {
+    ...conventional,
+    metadata: { ...conventional.metadata, [namesKey]: JSON.stringify(original) },
+  };
+  if (trains.kind === 'lora') {
+    const adapters = attachAdapters(model, trains);
+    return takeWeightsOut(adapters.model, adapters.declarations);
+  }
+  const weights = weightsOf(model, 'loss');
+  const chosen = trains.kind === 'all' ? weights : chooseWeights(weights, trains.patterns);
+  const declarations = declare(model, chosen);
+  if (declarations.length === 0)
+    throw new AutodiffError('expected weights on which the loss depends, got none', { code: 'bad-request' });
+  return takeWeightsOut(model, declarations);
+}

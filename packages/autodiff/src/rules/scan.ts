@@ -1,0 +1,411 @@
+/**
+ * The gradient of Scan is a Scan that runs the other way. Its states are the gradients of the forward states, and the
+ * running sums of the gradients of what the body takes from outside. Its body holds the backward graph of the forward
+ * body, and whatever of the forward body that needs: states before each step and products come in as the forward Scan
+ * stacked them (src/passes/expose-steps.ts), the rest is computed again.
+ *
+ * A weight that meets the rows of each step in a product gets its gradient not by summing a product per step, but as
+ * ONE product over the rows of all steps, outside: the factors leave the Scan stacked.
+ */
+import {
+  type Attributes,
+  capturedValues,
+  type Dimension,
+  float,
+  floatOf,
+  type Graph,
+  givenNames,
+  graphAttribute,
+  int,
+  intOf,
+  ints,
+  type Model,
+  type Node,
+  renameGraph,
+  type Tensor,
+  usedValues,
+  type ValueInfo,
+} from '@murmuration/onnx';
+import { type Backward, createBackward } from '../backward.ts';
+import { appendGradients } from '../reverse.ts';
+import { type ScanParts, type State, scanParts, stackedValues, type Track } from '../scan-node.ts';
+import { fromFront, type GradientRule, type GradientRules, type RuleContext, unsupported } from './rule.ts';
+
+/** A product per step of two factors whose rows may be stacked: αAᵀB. */
+interface StackedProduct {
+  readonly a: string;
+  readonly b: string;
+  readonly alpha: number;
+}
+
+/** What the body's backward graph gives, and who it is for. */
+interface BodyGradients {
+  readonly parts: ScanParts;
+  readonly captured: readonly string[];
+  readonly inner: Backward;
+  /** Wanted states with the gradients by them before the step. */
+  readonly states: readonly (readonly [number, string])[];
+  /** Wanted scan inputs with their gradients. */
+  readonly inputs: readonly (readonly [number, string])[];
+  readonly sums: readonly (readonly [string, string])[];
+  readonly products: readonly (readonly [string, readonly StackedProduct[]])[];
+}
+
+const stateGradient = (index: number): string => `gradient.state${index}`;
+const outputGradient = (index: number): string => `gradient.output${index}`;
+const runningSum = (name: string): string => `sum.${name}`;
+
+const isFloat = (type: string): boolean => type === 'float32' || type === 'float64';
+
+/** Values of the body that depend on the sources. */
+function dependents(context: RuleContext, nodes: readonly Node[], sources: readonly string[]): Set<string> {
+  const found = new Set(sources);
+  for (const node of nodes) {
+    if (context.table.withoutGradient.has(node.operator)) continue;
+    if (usedValues(node).some((value) => found.has(value)))
+      for (const output of node.outputs) found.add(output);
+  }
+  return found;
+}
+
+/** States whose gradient is wanted: a source reaches them at some step. */
+function wantedStates(context: RuleContext, parts: ScanParts, sources: readonly string[]): readonly number[] {
+  const indices = parts.states.map((_, index) => index);
+  const float = indices.filter((index) =>
+    isFloat(context.backward.typeOf(parts.states[index]?.initial ?? '')),
+  );
+  const wanted = new Set(float.filter((index) => context.needs(index)));
+  for (;;) {
+    const before = wanted.size;
+    const from = [...sources, ...[...wanted].map((index) => parts.states[index]?.before as string)];
+    const reached = dependents(context, parts.body.nodes, from);
+    for (const index of float) if (reached.has(parts.states[index]?.after as string)) wanted.add(index);
+    if (wanted.size === before) return float.filter((index) => wanted.has(index));
+  }
+}
+
+/** The shape of one step of a stacked value. */
+function stepShape(backward: Backward, { outer, axis }: Track): readonly Dimension[] | undefined {
+  const shape = outer === '' ? undefined : backward.knownShape(outer);
+  return shape?.toSpliced(fromFront(axis, shape.length), 1);
+}
+
+const declared = (
+  name: string,
+  type: ValueInfo['type'],
+  shape: readonly Dimension[] | undefined,
+): ValueInfo => (shape ? { name, type, shape } : { name, type });
+
+/** A captured value as a constant of the body's model, if its data are known. */
+function constantOf(backward: Backward, name: string): Tensor | undefined {
+  const constant = backward.constantOf(name);
+  if (constant) return { ...constant, name };
+  const numbers = backward.typeOf(name) === 'int64' ? backward.numbersOf(name) : undefined;
+  const rank = backward.knownShape(name)?.length;
+  return numbers && (rank === 1 || rank === 0)
+    ? {
+        name,
+        type: 'int64',
+        shape: rank === 1 ? [numbers.length] : [],
+        data: BigInt64Array.from(numbers, BigInt),
+      }
+    : undefined;
+}
+
+/** The body as a model of its own: what it captures is given, and so are the gradients of what it gives. */
+function bodyModel({ backward }: RuleContext, parts: ScanParts, captured: readonly string[]): Model {
+  const outer = (name: string, like: string): ValueInfo =>
+    declared(name, backward.typeOf(like), backward.knownShape(like));
+  const constants = captured.flatMap((name) => constantOf(backward, name) ?? []);
+  const constant = new Set(constants.map(({ name }) => name));
+  const open = captured.filter((name) => !constant.has(name));
+  return {
+    irVersion: 10,
+    producer: '',
+    opsets: {},
+    metadata: {},
+    graph: {
+      ...parts.body,
+      inputs: [
+        ...parts.states.map(({ before, initial }) => outer(before, initial)),
+        ...parts.inputs.map((track) =>
+          declared(track.inner, backward.typeOf(track.outer), stepShape(backward, track)),
+        ),
+        ...open.map((name) => outer(name, name)),
+        ...parts.states.map(({ initial }, index) => outer(stateGradient(index), initial)),
+        ...parts.outputs.map((track, index) =>
+          declared(outputGradient(index), backward.typeOf(track.outer), stepShape(backward, track)),
+        ),
+        ...captured.map((name) => outer(runningSum(name), name)),
+      ],
+      initializers: [...parts.body.initializers, ...constants],
+    },
+  };
+}
+
+/** The products whose sum a gradient is, when all of them can be made over the rows of all steps at once. */
+function stackableProducts(inner: Backward, gradient: string): readonly StackedProduct[] | undefined {
+  const node = inner.producerOf(gradient);
+  const [a = '', b = '', rest] = node?.inputs ?? [];
+  if (node?.operator === 'Add') {
+    const [left, right] = [stackableProducts(inner, a), stackableProducts(inner, b)];
+    return left && right && [...left, ...right];
+  }
+  const rows = node?.operator === 'Gemm' && intOf(node, 'transA', 0) === 1 && intOf(node, 'transB', 0) === 0;
+  if (!node || !rows || floatOf(node, 'beta', 1) !== 1) return undefined;
+  const own = { a, b, alpha: floatOf(node, 'alpha', 1) };
+  if (!rest) return [own];
+  const others = stackableProducts(inner, rest);
+  return others && [own, ...others];
+}
+
+function differentiateBody(context: RuleContext, parts: ScanParts): BodyGradients {
+  const { backward, table } = context;
+  const captured = capturedValues(parts.body);
+  const wantedCaptured = captured.filter((name) => context.isWanted(name) && isFloat(backward.typeOf(name)));
+  const wantedInputs = parts.inputs.flatMap((_, index) =>
+    context.needs(parts.states.length + index) ? [index] : [],
+  );
+  const innerOf = (index: number): string => parts.inputs[index]?.inner as string;
+  const outsiders = [...wantedInputs.map(innerOf), ...wantedCaptured];
+  const states = wantedStates(context, parts, outsiders);
+  const stateOf = (index: number): State => parts.states[index] as State;
+  const inner = createBackward(bodyModel(context, parts, captured));
+  const seeds = new Map<string, string>();
+  const seed = (value: string, gradient: string): void => {
+    const known = seeds.get(value);
+    seeds.set(value, known === undefined ? gradient : inner.op('Add', [known, gradient]));
+  };
+  for (const index of states) seed(stateOf(index).after, stateGradient(index));
+  parts.outputs.forEach((track, index) => {
+    if (context.gradients[parts.states.length + index] !== undefined)
+      seed(track.inner, outputGradient(index));
+  });
+  const gradients = appendGradients(inner, {
+    nodes: parts.body.nodes,
+    seeds,
+    sources: [...states.map((index) => stateOf(index).before), ...outsiders],
+    table,
+  });
+  const found = wantedCaptured.flatMap((name): [string, string][] => {
+    const gradient = gradients.get(name);
+    return gradient === undefined ? [] : [[name, gradient]];
+  });
+  const products = found.flatMap(([name, gradient]) => {
+    const list = stackableProducts(inner, gradient);
+    return list ? [[name, list] as const] : [];
+  });
+  const stacked = new Set(products.map(([name]) => name));
+  return {
+    parts,
+    captured,
+    inner,
+    products,
+    states: states.map((index) => {
+      const { before } = stateOf(index);
+      return [index, gradients.get(before) ?? inner.zerosLike(before)] as const;
+    }),
+    inputs: wantedInputs.flatMap((index) => {
+      const gradient = gradients.get(innerOf(index));
+      return gradient === undefined ? [] : [[index, gradient] as const];
+    }),
+    sums: found
+      .filter(([name]) => !stacked.has(name))
+      .map(([name, gradient]) => [name, inner.op('Add', [runningSum(name), gradient])] as const),
+  };
+}
+
+/** What the reverse body needs of the given values, found from what it gives. */
+interface Needed {
+  readonly nodes: readonly Node[];
+  readonly values: ReadonlySet<string>;
+}
+
+/** The nodes behind the wanted values; nothing behind a given value is needed. */
+function neededFor(nodes: readonly Node[], wanted: readonly string[], given: ReadonlySet<string>): Needed {
+  const values = new Set(wanted);
+  const kept: Node[] = [];
+  for (const node of nodes.toReversed()) {
+    if (!node.outputs.some((output) => values.has(output) && !given.has(output))) continue;
+    kept.push(node);
+    for (const value of usedValues(node)) values.add(value);
+  }
+  return { nodes: kept.reverse(), values };
+}
+
+/** Collects what goes in and out of the reverse Scan. */
+class ReverseScan {
+  readonly #context: RuleContext;
+  readonly #gradients: BodyGradients;
+  readonly #stacked: ReadonlyMap<string, string>;
+  /** Scan outputs: values of the reverse body with axis and direction. */
+  readonly #outputs: { value: string; axis: number; direction: number }[] = [];
+
+  constructor(context: RuleContext, gradients: BodyGradients) {
+    this.#context = context;
+    this.#gradients = gradients;
+    this.#stacked = stackedValues(gradients.parts);
+  }
+
+  /** Asks for a value of each step, stacked; gives its position among the scan outputs. */
+  #emit(value: string, axis: number, direction: number): number {
+    const known = this.#outputs.findIndex(
+      (output) => output.value === value && output.axis === axis && output.direction === direction,
+    );
+    return known >= 0 ? known : this.#outputs.push({ value, axis, direction }) - 1;
+  }
+
+  /** Where a factor's steps are stacked already, if they are. */
+  #outerOf(value: string): string | undefined {
+    const { parts } = this.#gradients;
+    const input = parts.inputs.find(
+      ({ inner, axis, direction }) => inner === value && axis === 0 && direction === parts.direction,
+    );
+    return input?.outer ?? this.#stacked.get(value);
+  }
+
+  /** A stacked factor of a product: a value outside, or a position among the scan outputs. */
+  factor(value: string): string | number {
+    return this.#outerOf(value) ?? this.#emit(value, 0, 1 - this.#gradients.parts.direction);
+  }
+
+  input(gradient: string, { axis, direction }: Track): number {
+    return this.#emit(gradient, axis, 1 - direction);
+  }
+
+  /** Appends the Scan; gives the gradients of states, sums and stacked values, in this order. */
+  append(): {
+    states: readonly string[];
+    sums: readonly string[];
+    stacked: readonly string[];
+  } {
+    const { backward, ops, node, gradients: byOutput } = this.#context;
+    const { parts, inner, states, sums } = this.#gradients;
+    const carried = [...states.map(([, value]) => value), ...sums.map(([, value]) => value)];
+    const outputs = [...carried, ...this.#outputs.map(({ value }) => value)];
+    const copies = outputs.map((value) => inner.op('Identity', [value]));
+    const graph = inner.graph.graph();
+    const tracked = new Set(parts.inputs.map(({ inner: name }) => name));
+    const needed = neededFor(graph.nodes, copies, new Set([...this.#stacked.keys(), ...tracked]));
+    const made = new Set(needed.nodes.flatMap((each) => each.outputs));
+    const tracks: Track[] = [
+      ...[...this.#stacked]
+        .filter(([name]) => needed.values.has(name) && !made.has(name) && !tracked.has(name))
+        .map(([name, outer]) => ({ outer, inner: name, axis: 0, direction: parts.direction })),
+      ...parts.inputs.filter(({ inner: name }) => needed.values.has(name)),
+      ...parts.outputs.flatMap((track, index) => {
+        const outer = byOutput[parts.states.length + index];
+        const name = outputGradient(index);
+        return outer !== undefined && needed.values.has(name) ? [{ ...track, outer, inner: name }] : [];
+      }),
+    ];
+    this.#requireStates(needed, made, tracks);
+    const carriedInputs = [
+      ...states.map(([index]) => stateGradient(index)),
+      ...sums.map(([name]) => runningSum(name)),
+    ];
+    const body = this.#body(graph, needed, [...carriedInputs, ...tracks.map((track) => track.inner)], copies);
+    const initial = [
+      ...states.map(([index]) => byOutput[index] ?? backward.zerosLike(node.inputs[index] as string)),
+      ...sums.map(([name]) => backward.zerosLike(name)),
+    ];
+    const attributes: Attributes = {
+      body: graphAttribute(body),
+      num_scan_inputs: int(tracks.length),
+      scan_input_axes: ints(tracks.map(({ axis }) => axis)),
+      scan_input_directions: ints(tracks.map(({ direction }) => 1 - direction)),
+      scan_output_axes: ints(this.#outputs.map(({ axis }) => axis)),
+      scan_output_directions: ints(this.#outputs.map(({ direction }) => direction)),
+    };
+    const results = ops(
+      'Scan',
+      [...initial, ...tracks.map(({ outer }) => outer)],
+      outputs.length,
+      attributes,
+    );
+    return {
+      states: results.slice(0, states.length),
+      sums: results.slice(states.length, carried.length),
+      stacked: results.slice(carried.length),
+    };
+  }
+
+  /** A state that the way back needs must have been stacked on the way there. */
+  #requireStates(needed: Needed, made: ReadonlySet<string>, tracks: readonly Track[]): void {
+    const given = new Set(tracks.map(({ inner }) => inner));
+    const missing = this.#gradients.parts.states.find(
+      ({ before }) => needed.values.has(before) && !made.has(before) && !given.has(before),
+    );
+    if (missing)
+      throw unsupported(this.#context.node, `expected state ${missing.before} to be stacked at each step`);
+  }
+
+  /** The reverse body, all its names its own. */
+  #body(graph: Graph, needed: Needed, inputs: readonly string[], outputs: readonly string[]): Graph {
+    const { inner, captured, parts } = this.#gradients;
+    const outside = new Set(captured);
+    const used = new Set(needed.values);
+    const body: Graph = {
+      name: `${parts.body.name}.backward`,
+      nodes: needed.nodes,
+      inputs: inputs.map((name) => ({ name, type: inner.typeOf(name) })),
+      outputs: outputs.map((name) => ({ name, type: inner.typeOf(name) })),
+      initializers: graph.initializers.filter(({ name }) => used.has(name) && !outside.has(name)),
+    };
+    const own = new Set(givenNames(body));
+    const prefix = this.#context.node.outputs.find((output) => output !== '') ?? 'scan';
+    return renameGraph(body, (name) => (own.has(name) ? `${prefix}/${name}` : name));
+  }
+}
+
+/** Rows of all steps as one matrix. */
+function rowsOf({ op, backward }: RuleContext, inner: Backward, stacked: string, value: string): string {
+  const width = inner.knownShape(value)?.at(-1);
+  const { graph } = backward;
+  const shape =
+    typeof width === 'number'
+      ? graph.int64s([-1, width])
+      : op('Concat', [graph.int64s([-1]), op('Shape', [stacked], { start: int(-1) })], { axis: int(0) });
+  return op('Reshape', [stacked, shape]);
+}
+
+const scan: GradientRule = (context) => {
+  const parts = scanParts(context.node);
+  const gradients = differentiateBody(context, parts);
+  const { inner, states, inputs, sums, products } = gradients;
+  const reverse = new ReverseScan(context, gradients);
+  const inputPositions = inputs.map(([index, gradient]) =>
+    reverse.input(gradient, parts.inputs[index] as Track),
+  );
+  const factors = products.map(([name, list]) => ({
+    name,
+    list: list.map((product) => ({
+      ...product,
+      rowsA: reverse.factor(product.a),
+      rowsB: reverse.factor(product.b),
+    })),
+  }));
+  const results = reverse.append();
+  const found = (place: string | number): string =>
+    typeof place === 'string' ? place : (results.stacked[place] as string);
+  sums.forEach(([name], index) => {
+    context.contribute(name, results.sums[index] as string);
+  });
+  for (const { name, list } of factors)
+    for (const { a, b, alpha, rowsA, rowsB } of list) {
+      const rows = [rowsOf(context, inner, found(rowsA), a), rowsOf(context, inner, found(rowsB), b)];
+      const scale = alpha === 1 ? {} : { alpha: float(alpha) };
+      context.contribute(name, context.op('Gemm', rows, { transA: int(1), ...scale }));
+    }
+  const byInput: (string | undefined)[] = context.node.inputs.map(() => undefined);
+  states.forEach(([index], position) => {
+    byInput[index] = results.states[position];
+  });
+  inputs.forEach(([index], position) => {
+    byInput[parts.states.length + index] = results.stacked[inputPositions[position] as number];
+  });
+  return byInput;
+};
+
+/** Recurrence: the operator that repeats a graph. */
+export const scanRules: GradientRules = { Scan: scan };

@@ -1,0 +1,245 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createLayout, tensorView } from '@murmuration/base';
+import {
+  createGraphBuilder,
+  float32Tensor,
+  initializeParameters,
+  int,
+  type Model,
+  parametersOf,
+  type Tensor,
+} from '@murmuration/onnx';
+import {
+  AutodiffError,
+  checkGradients,
+  exportModel,
+  frozenOf,
+  prepareTraining,
+  type TrainingRequest,
+} from '../../src/index.ts';
+import { runModel, tensor } from '../run-model.ts';
+import { textNetwork } from './network.ts';
+
+const textRequest: TrainingRequest = {
+  loss: { kind: 'cross-entropy' },
+  trains: { kind: 'all' },
+  text: {},
+};
+const tokens = tensor([2, 3], [1, 2, 6, 0, 5, 3], 'int64');
+const targets = tensor([2, 3], [2, 6, 0, 5, 3, 1], 'int64');
+const ones = tensor([2, 3], [1, 1, 1, 1, 1, 1], 'int64');
+
+/** The values of a flat vector as feeds. */
+const feedsOf = (
+  list: readonly { readonly name: string; readonly shape: readonly number[] }[],
+  vector: Float32Array,
+): Record<string, Tensor> =>
+  Object.fromEntries(
+    createLayout(list).slots.map((slot) => [slot.name, tensor(slot.shape, tensorView(vector, slot))]),
+  );
+
+const run = async (
+  model: Model,
+  output: string,
+  feeds: Readonly<Record<string, Tensor>>,
+): Promise<Float32Array | Float64Array> => {
+  const only = { ...model, graph: { ...model.graph, outputs: [{ name: output, type: 'float32' as const }] } };
+  return (await runModel(only, feeds))[output] as Float32Array;
+};
+
+const assertClose = (actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance = 1e-5): void => {
+  assert.equal(actual.length, expected.length);
+  for (let i = 0; i < expected.length; i++)
+    assert.ok(
+      Math.abs((actual[i] as number) - (expected[i] as number)) < tolerance,
+      `value ${i}: expected ${expected[i]}, got ${actual[i]}`,
+    );
+};
+
+const throwsRequest = (request: TrainingRequest, says: RegExp, model = textNetwork()): void =>
+  assert.throws(
+    () => prepareTraining(model, request),
+    (error: unknown) =>
+      error instanceof AutodiffError && error.code === 'bad-request' && says.test(error.message),
+  );
+
+test('prepareTraining makes inputs of all weights, keeps single numbers, and its gradients are right', async () => {
+  const prepared = prepareTraining(textNetwork(), textRequest);
+  const declared = parametersOf(prepared.model);
+  assert.deepEqual(
+    declared.map(({ name }) => name),
+    ['embedding', 'first.weight', 'second.weight', 'second.bias', 'third.weight', 'norm.weight'],
+  );
+  assert.deepEqual(
+    declared.filter(({ decays }) => decays).map(({ name }) => name),
+    ['first.weight', 'second.weight', 'third.weight'],
+  );
+  assert.equal(prepared.frozen.length, 0);
+  const feeds = { tokens, targets, ...feedsOf(declared, prepared.parameters) };
+  const checked = await checkGradients(prepared.model, feeds, {
+    loss: 'loss',
+    parameters: declared.map(({ name }) => name),
+    run: runModel,
+  });
+  assert.equal(checked.length, declared.length);
+});
+
+test('prepareTraining gives the logits that the file gives', async () => {
+  const file = textNetwork();
+  const prepared = prepareTraining(file, textRequest);
+  const feeds = { tokens, targets, ...feedsOf(parametersOf(prepared.model), prepared.parameters) };
+  const given = await run(prepared.model, 'logits', feeds);
+  assertClose(given, await run(file, 'scores', { input_ids: tokens, attention_mask: ones }));
+});
+
+test('prepareTraining feeds int32 tokens from int64 samples', async () => {
+  const wide = prepareTraining(textNetwork(), textRequest);
+  const narrow = prepareTraining(textNetwork('int32'), textRequest);
+  const feeds = { tokens, targets, ...feedsOf(parametersOf(wide.model), wide.parameters) };
+  assertClose(await run(narrow.model, 'loss', feeds), await run(wide.model, 'loss', feeds));
+});
+
+test('prepareTraining chooses weights by patterns and leaves the others in the graph or frozen', () => {
+  const trains = { kind: 'pattern', patterns: ['second', '*third.*'] } as const;
+  const { model, parameters } = prepareTraining(textNetwork(), { ...textRequest, trains });
+  assert.deepEqual(
+    parametersOf(model).map(({ name }) => name),
+    ['second.weight', 'second.bias', 'third.weight'],
+  );
+  assert.equal(parameters.length, 30 + 5 + 35);
+  assert.ok(model.graph.initializers.some(({ name }) => name === 'first.weight'));
+});
+
+test('prepareTraining takes large frozen weights out of the graph', () => {
+  const builder = createGraphBuilder('large');
+  builder.input('x', 'float32', ['batch', 40]);
+  builder.initializer(float32Tensor('a', new Float32Array(1_600).fill(0.1), [40, 40]));
+  builder.initializer(float32Tensor('b', new Float32Array(80).fill(0.1), [40, 2]));
+  builder.node('MatMul', [builder.node('Relu', [builder.node('MatMul', ['x', 'a'])]), 'b'], {}, 'y');
+  builder.output('y', 'float32');
+  const prepared = prepareTraining(builder.model(), {
+    loss: { kind: 'mse' },
+    trains: { kind: 'pattern', patterns: ['b'] },
+  });
+  assert.deepEqual(frozenOf(prepared.model), [{ name: 'a', shape: [40, 40] }]);
+  assert.equal(prepared.frozen.length, 1_600);
+});
+
+const adapted: TrainingRequest = {
+  ...textRequest,
+  trains: { kind: 'lora', rank: 2, alpha: 3, targets: ['first', 'second', 'third'] },
+};
+
+test('prepareTraining lora begins where the file is and trains adapters only', async () => {
+  const plain = prepareTraining(textNetwork(), textRequest);
+  const lora = prepareTraining(textNetwork(), adapted);
+  const declared = parametersOf(lora.model);
+  assert.ok(declared.every(({ name }) => name.startsWith('lora.')));
+  assert.equal(declared.length, 6);
+  const weights = initializeParameters(declared, 'seed');
+  const begun = await run(lora.model, 'loss', { tokens, targets, ...feedsOf(declared, weights) });
+  const plainFeeds = feedsOf(parametersOf(plain.model), plain.parameters);
+  assertClose(begun, await run(plain.model, 'loss', { tokens, targets, ...plainFeeds }));
+  const moved = weights.map((value, index) => value + 0.1 * Math.sin(index));
+  const checked = await checkGradients(
+    lora.model,
+    { tokens, targets, ...feedsOf(declared, moved) },
+    { loss: 'loss', parameters: declared.map(({ name }) => name), run: runModel },
+  );
+  assert.equal(checked.length, 6);
+});
+
+test('exportModel merges adapters into weights without changing what the model gives', async () => {
+  const lora = prepareTraining(textNetwork(), adapted);
+  const begun = initializeParameters(parametersOf(lora.model), 'seed');
+  const parameters = begun.map((value, index) => value + 0.1 * Math.cos(index));
+  const beside = exportModel(lora.model, { parameters, frozen: lora.frozen });
+  const merged = exportModel(lora.model, { parameters, frozen: lora.frozen, merge: true });
+  const before = await run(textNetwork(), 'scores', { input_ids: tokens, attention_mask: ones });
+  const feeds = { input_ids: tokens };
+  const expected = await run(beside, 'scores', feeds);
+  assertClose(await run(merged, 'scores', feeds), expected);
+  assert.ok(expected.some((value, index) => Math.abs(value - (before[index] as number)) > 1e-2));
+  assert.ok(merged.graph.nodes.length < beside.graph.nodes.length);
+  assert.ok(!merged.graph.initializers.some(({ name }) => name.startsWith('lora.')));
+});
+
+test('exportModel gives the file back: its names, its values', async () => {
+  const { model, parameters, frozen } = prepareTraining(textNetwork(), textRequest);
+  const exported = exportModel(model, { parameters, frozen });
+  assert.deepEqual(
+    exported.graph.inputs.map(({ name }) => name),
+    ['input_ids'],
+  );
+  const expected = await run(textNetwork(), 'scores', { input_ids: tokens, attention_mask: ones });
+  assertClose(await run(exported, 'scores', { input_ids: tokens }), expected);
+});
+
+test('exportModel refuses a vector of another length', () => {
+  const { model } = prepareTraining(textNetwork(), textRequest);
+  assert.throws(
+    () => exportModel(model, { parameters: new Float32Array(3) }),
+    (error: unknown) => error instanceof AutodiffError && error.facts.length === 3,
+  );
+});
+
+function normalizing(): Model {
+  const builder = createGraphBuilder('batch');
+  builder.input('x', 'float32', ['batch', 3]);
+  for (const [name, value] of [
+    ['scale', 1.5],
+    ['bias', 0.5],
+    ['mean', 0.25],
+    ['variance', 2],
+  ] as const)
+    builder.initializer(float32Tensor(name, [value, value, value]));
+  const [y = ''] = builder.nodes(
+    'BatchNormalization',
+    ['x', 'scale', 'bias', 'mean', 'variance'],
+    ['y', 'newMean', 'newVariance'],
+    { training_mode: int(1), momentum: { kind: 'float', value: 0.75 } },
+  );
+  const dropped = builder.node('Dropout', [y, builder.float32(0.5), 'training']);
+  builder.initializer({ name: 'training', type: 'bool', shape: [], data: Uint8Array.of(1) });
+  builder.node('Mul', [dropped, dropped], {}, 'z');
+  builder.output('z', 'float32');
+  return builder.model();
+}
+
+test('prepareTraining lists running statistics as averages beside the weights', () => {
+  const { model } = prepareTraining(normalizing(), { loss: { kind: 'mse' }, trains: { kind: 'all' } });
+  assert.deepEqual(
+    parametersOf(model).map(({ name, update, decays }) => ({ name, update, decays })),
+    [
+      { name: 'scale', update: undefined, decays: false },
+      { name: 'bias', update: undefined, decays: false },
+      { name: 'mean', update: { kind: 'average', momentum: 0.75 }, decays: false },
+      { name: 'variance', update: { kind: 'average', momentum: 0.75 }, decays: false },
+    ],
+  );
+});
+
+test('exportModel uses running statistics and no dropout', async () => {
+  const prepared = prepareTraining(normalizing(), { loss: { kind: 'mse' }, trains: { kind: 'all' } });
+  const exported = exportModel(prepared.model, prepared);
+  const x = tensor([2, 3], [1, 2, 3, 4, 5, 6]);
+  const expected = [1, 2, 3, 4, 5, 6].map((value) => (1.5 * (value - 0.25)) / Math.sqrt(2 + 1e-5) + 0.5);
+  assertClose(
+    await run(exported, 'z', { x }),
+    expected.map((value) => value * value),
+    1e-3,
+  );
+});
+
+test('prepareTraining refuses what does not fit the file', () => {
+  throwsRequest({ ...textRequest, text: { tokens: 'ids' } }, /the input ids/);
+  throwsRequest({ ...textRequest, text: { targets: 'labels' } }, /no such input/);
+  throwsRequest({ ...textRequest, trains: { kind: 'pattern', patterns: ['fourth'] } }, /"fourth"/);
+  throwsRequest({ ...textRequest, trains: { kind: 'lora', rank: 2, targets: ['norm'] } }, /"norm"/);
+  throwsRequest({ ...textRequest, trains: { kind: 'lora', rank: 0, targets: ['first'] } }, /rank/);
+  const builder = createGraphBuilder('other', textNetwork());
+  builder.input('extra', 'float32', [1]);
+  const extra = builder.model();
+  throwsRequest(textRequest, /extra float32 \[1\]/, extra);
+});
