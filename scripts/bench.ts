@@ -1,9 +1,9 @@
-/** `npm run bench -- QUESTION [--json]`: runs one benchmark; with --json its figures are the last line, as one object. */
+/** `npm run bench -- QUESTION [options] [--json]`: runs one benchmark; with --json its figures are the last line, as one object. */
 import { bench as delta } from '../packages/delta/bench/delta.ts';
 import { bench as step } from '../packages/engine/bench/step.ts';
 import { bench as loop } from '../packages/peer/bench/loop.ts';
 
-const questions: Readonly<Record<string, () => Promise<object>>> = {
+const questions: Readonly<Record<string, (options: readonly string[]) => Promise<object>>> = {
   step,
   delta,
   loop,
@@ -11,9 +11,9 @@ const questions: Readonly<Record<string, () => Promise<object>>> = {
 
 const [question = '', ...flags] = process.argv.slice(2);
 const run = questions[question];
-if (!run || flags.some((flag) => flag !== '--json')) {
-  console.error(`usage: npm run bench -- ${Object.keys(questions).join(' | ')} [--json]`);
+if (!run) {
+  console.error(`usage: npm run bench -- ${Object.keys(questions).join(' | ')} [options of the question] [--json]`);
   process.exit(2);
 }
-const figures = await run();
+const figures = await run(flags.filter((flag) => flag !== '--json'));
 if (flags.includes('--json')) console.log(JSON.stringify(figures));

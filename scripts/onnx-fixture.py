@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy
 import onnx
+import onnx.external_data_helper
 from onnx import TensorProto, helper, numpy_helper
 
 MESSAGES = {
@@ -22,6 +23,8 @@ MESSAGES = {
     "Graph": onnx.GraphProto,
     "Node": onnx.NodeProto,
     "Attribute": onnx.AttributeProto,
+    "Function": onnx.FunctionProto,
+    "SparseTensor": onnx.SparseTensorProto,
     "Tensor": onnx.TensorProto,
     "ValueInfo": onnx.ValueInfoProto,
     "Type": onnx.TypeProto,
@@ -79,6 +82,108 @@ def model():
     return made
 
 
+def functions():
+    """Calls inside calls, attributes passed on, defaults, left-out inputs, and a graph inside a function."""
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("local", 1)]
+
+    def referring(name, node, kind):
+        attribute = node.attribute.add()
+        attribute.name, attribute.ref_attr_name, attribute.type = name, "alpha", kind
+        return node
+
+    leaky = onnx.helper.make_function(
+        "local",
+        "Leaky",
+        ["x"],
+        ["y"],
+        [
+            referring("alpha", helper.make_node("LeakyRelu", ["x"], ["inner"]), onnx.AttributeProto.FLOAT),
+            helper.make_node("Neg", ["inner"], ["y"], name="negate"),
+        ],
+        opsets,
+        attributes=[],
+        attribute_protos=[helper.make_attribute("alpha", 0.5)],
+    )
+    branch = lambda operator, name: helper.make_graph(
+        [helper.make_node(operator, ["small", "x"], [name])],
+        name,
+        [],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None)],
+    )
+    twice = onnx.helper.make_function(
+        "local",
+        "Twice",
+        ["x", "flag", "unused"],
+        ["y", "same", "small"],
+        [
+            referring("alpha", helper.make_node("Leaky", ["x"], ["first"], domain="local"), onnx.AttributeProto.FLOAT),
+            helper.make_node("Leaky", ["first"], ["small"], domain="local"),
+            helper.make_node(
+                "If", ["flag"], ["y"], then_branch=branch("Add", "inner"), else_branch=branch("Mul", "other")
+            ),
+            helper.make_node("Identity", ["x"], ["same"]),
+        ],
+        opsets,
+        attributes=["alpha"],
+    )
+    graph = helper.make_graph(
+        [
+            helper.make_node("Twice", ["x", "flag"], ["a", "", "b"], domain="local", name="call", alpha=0.25),
+            helper.make_node("Twice", ["a", "flag", ""], ["c", "d", "e"], domain="local", name="call2", alpha=2.0),
+            helper.make_node("Leaky", ["d"], ["inner"], domain="local"),
+            helper.make_node("Sum", ["b", "c", "inner"], ["y"]),
+        ],
+        "functions",
+        [
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3]),
+            helper.make_tensor_value_info("flag", TensorProto.BOOL, []),
+        ],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 3])],
+    )
+    return helper.make_model(graph, functions=[leaky, twice], opset_imports=opsets, ir_version=9)
+
+
+def sparse():
+    """Sparse initializers with both kinds of indices, and a sparse constant."""
+
+    def tensor(name, indices, values, dims):
+        return helper.make_sparse_tensor(
+            helper.make_tensor(name, TensorProto.FLOAT, [len(values)], values),
+            numpy_helper.from_array(numpy.array(indices, numpy.int64), ""),
+            dims,
+        )
+
+    constant = helper.make_node("Constant", [], ["c"], sparse_value=tensor("", [1, 2], [5.0, 6.0], [3]))
+    graph = helper.make_graph(
+        [constant, helper.make_node("Sum", ["x", "flat", "pairs", "c"], ["y"])],
+        "sparse",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 3])],
+        sparse_initializer=[
+            tensor("flat", [0, 4], [1.0, 2.0], [2, 3]),
+            tensor("pairs", [[0, 1], [1, 2]], [3.0, 4.0], [2, 3]),
+        ],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+
+
+def external():
+    """Two initializers in the file weights.bin beside the model: 24 bytes at 0, 16 bytes at 64."""
+    first = numpy_helper.from_array(numpy.zeros([2, 3], numpy.float32), "first")
+    second = numpy_helper.from_array(numpy.zeros([2], numpy.int64), "second")
+    for tensor, offset, length in ((first, None, None), (second, 64, 16)):
+        onnx.external_data_helper.set_external_data(tensor, "weights.bin", offset, length)
+        tensor.ClearField("raw_data")
+    graph = helper.make_graph(
+        [helper.make_node("Reshape", ["first", "second"], ["y"])],
+        "external",
+        [],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [first, second],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+
+
 def settings(schema):
     return {
         name: (attribute.required, helper.get_attribute_value(attribute.default_value))
@@ -122,7 +227,13 @@ def main():
     folder = Path(sys.argv[1])
     (folder / "schema.json").write_text(json.dumps(schema(), indent=1) + "\n")
     (folder / "breaking-changes.json").write_text(json.dumps(breaking_changes()) + "\n")
-    (folder / "official.onnx").write_bytes(model().SerializeToString(deterministic=True))
+    for name, made in (
+        ("official", model()),
+        ("functions", functions()),
+        ("sparse", sparse()),
+        ("external", external()),
+    ):
+        (folder / f"{name}.onnx").write_bytes(made.SerializeToString(deterministic=True))
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ class Case:
     """A model, its inputs by name, the axes that stay symbolic, its loss of (logits, targets), and its exports.
 
     `unrunnable` names exports that onnxruntime refuses although they are valid ONNX and mean what PyTorch computes.
+    `evaluated`: whether onnx_torch.py evaluates the files too, for the gradients of weights that only they have.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Case:
     loss: Callable
     exports: tuple
     unrunnable: tuple = ()
+    evaluated: bool = True
 
 
 def script(*opsets, **options):

@@ -8,10 +8,9 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
-from onnx import numpy_helper
 
+from entry import initializers
 from reference import WithLoss, build
 
 logging.disable(logging.WARNING)
@@ -58,15 +57,6 @@ def export(case, how):
                 **options,
             )
         return path.read_bytes()
-
-
-def initializers(model):
-    """Float tensors stored in the main graph by name."""
-    return {
-        tensor.name: numpy_helper.to_array(tensor)
-        for tensor in model.graph.initializer
-        if tensor.data_type in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)
-    }
 
 
 def mapping(model, parameters):

@@ -8,6 +8,7 @@ Needs torch, torchvision, transformers, onnx, onnxscript, onnxruntime (README.md
 import json
 import sys
 import traceback
+from collections import Counter
 from pathlib import Path
 
 import onnx
@@ -16,6 +17,7 @@ import torch
 import transformers
 
 from cases import cases
+from entry import Store, difference, file_gradients, relative, trainable
 from export import export, mapping
 from reference import build, coarse, gradients, weighting, write_gzip, write_tensors
 
@@ -23,25 +25,49 @@ fixtures = Path(__file__).resolve().parents[2] / "packages/autodiff/test/models/
 kinds = {True: "loss", False: "square"}
 
 
-def run(data, feeds):
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    return dict(zip([output.name for output in session.get_outputs()], session.run(None, feeds)))
-
-
-def relative(value, expected):
-    expected = torch.as_tensor(expected).double()
-    return float((torch.as_tensor(value).double() - expected).norm() / (expected.norm() + 1e-30))
-
-
-def difference(data, feeds, logits):
-    """Why onnxruntime's logits are not PyTorch's, if they are not."""
-    try:
-        far = relative(run(data, feeds)["logits"], logits)
-    except Exception as error:
-        return f"onnxruntime refuses it: {error}"[:300]
-    return None if far < 1e-4 else f"onnxruntime's logits differ from PyTorch's by {far:.1e}"
+def file_entry(case, how, data, store, reference, parameters):
+    """What case.json says of one file, after checking it against PyTorch and onnxruntime."""
+    mode, kind = "train" if how.train else "eval", kinds[how.loss]
+    logits, loss, found = reference
+    inputs = case.inputs()
+    model = onnx.load_from_string(data)
+    names = [value.name for value in model.graph.input]
+    trouble = difference(data, {name: inputs[name].numpy() for name in names}, logits)
+    if trouble:
+        print(f"{case.name} {how.name}: {trouble}")
+        if how.name not in case.unrunnable:
+            return None
+    holds, others = mapping(model, parameters)
+    weighted = None if how.loss else weighting(logits.shape)
+    direct = {name: (held, flipped) for name, (held, flipped) in holds.items() if held in found}
+    copies = Counter(held for held, _ in direct.values())
+    own = {}
+    if case.evaluated:
+        given = file_gradients(model, inputs, weighted, names, [*direct, *trainable(model, others)])
+        assert relative(given[0], logits) < 1e-5 and relative(given[1], loss) < 1e-5, (how.name, relative(given[0], logits))
+        own = given[2]
+    largest = max(value.norm() for value in [*found.values(), *own.values()])
+    sums, wanted = {}, {}
+    for name, (held, flipped) in direct.items():
+        if own:
+            sums[held] = sums.get(held, 0) + (own[name].T if flipped else own[name])
+        if copies[held] == 1:
+            key = store.gradient(f"{mode}/{kind}/{held}", found[held], largest)
+            wanted[name] = {"tensor": key, "transposed": True} if flipped else {"tensor": key}
+    for held, total in sums.items():
+        far = (total - found[held]).norm()
+        assert far < 1e-4 * found[held].norm() + 1e-8 * largest, (how.name, held, far, found[held].norm())
+    for name, value in own.items():
+        if name not in wanted and value.norm() > 0:
+            wanted[name] = {"tensor": store.gradient(f"{how.name}/{name}", value, largest)}
+    return {
+        "file": f"{how.name}.onnx.gz",
+        "inputs": names,
+        "loss": {"output": "loss", "tensor": f"{mode}/loss"} if how.loss else None,
+        "square": None if how.loss else {"tensor": f"{mode}/square"},
+        "logits": {"output": "logits", "tensor": f"{mode}/logits"},
+        "gradients": wanted,
+    }
 
 
 def make(case):
@@ -49,57 +75,34 @@ def make(case):
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.iterdir():
         old.unlink()
-    inputs = case.inputs()
     parameters = {name: value.detach().numpy() for name, value in build(case).named_parameters()}
-    tensors = {f"input/{name}": value for name, value in inputs.items()}
-    entries = []
-    references = {}
+    store = Store()
+    store.tensors.update({f"input/{name}": value for name, value in case.inputs().items()})
+    entries, references = [], {}
     for how in case.exports:
-        mode = "train" if how.train else "eval"
+        mode, kind = "train" if how.train else "eval", kinds[how.loss]
         if mode not in references:
             references[mode] = dict(zip(("loss", "square"), gradients(case, how.train)))
-            tensors[f"{mode}/logits"] = coarse(references[mode]["loss"][0])
-        kind = kinds[how.loss]
-        logits, loss, found = references[mode][kind]
-        tensors[f"{mode}/{kind}"] = loss.float()
+            store.tensors[f"{mode}/logits"] = coarse(references[mode]["loss"][0])
+        logits, loss, _ = references[mode][kind]
+        store.tensors[f"{mode}/{kind}"] = loss.float()
         if kind == "square":
-            tensors["weighting"] = weighting(logits.shape)
+            store.tensors["weighting"] = weighting(logits.shape)
         try:
             data = export(case, how)
         except Exception as error:
             print(f"{case.name} {how.name}: not exported: {str(error).strip().splitlines()[-1][:160]}")
             continue
-        model = onnx.load_from_string(data)
-        names = [value.name for value in model.graph.input]
-        trouble = difference(data, {name: inputs[name].numpy() for name in names}, logits)
-        if trouble:
-            print(f"{case.name} {how.name}: {trouble}")
-            if how.name not in case.unrunnable:
-                continue
-        holds, others = mapping(model, parameters)
-        wanted = {}
-        for initializer, (parameter, transposed) in holds.items():
-            copies = [other for other, (name, _) in holds.items() if name == parameter]
-            if parameter not in found or len(copies) > 1:
-                continue
-            key = f"{mode}/{kind}/{parameter}"
-            tensors[key] = coarse(found[parameter])
-            wanted[initializer] = {"tensor": key, "transposed": True} if transposed else {"tensor": key}
-        write_gzip(folder / f"{how.name}.onnx.gz", data)
-        entries.append(
-            {
-                "file": f"{how.name}.onnx.gz",
-                "inputs": names,
-                "loss": {"output": "loss", "tensor": f"{mode}/loss"} if how.loss else None,
-                "square": None if how.loss else {"tensor": f"{mode}/square"},
-                "logits": {"output": "logits", "tensor": f"{mode}/logits"},
-                "gradients": wanted,
-                "folded": others,
-            }
-        )
-        print(f"{case.name} {how.name}: {len(wanted)} gradients, not parameters: {len(others)}")
-    write_tensors(folder / "reference.safetensors.gz", tensors)
-    made = f"torch {torch.__version__.split('+')[0]}, transformers {transformers.__version__}, onnx {onnx.__version__}"
+        entry = file_entry(case, how, data, store, references[mode][kind], parameters)
+        if entry is None:
+            continue
+        write_gzip(folder / entry["file"], data)
+        entries.append(entry)
+        own = sum(1 for value in entry["gradients"].values() if value["tensor"].startswith(how.exporter))
+        print(f"{case.name} {how.name}: {len(entry['gradients'])} gradients, {own} of them of the file's own weights")
+    write_tensors(folder / "reference.safetensors.gz", store.tensors)
+    versions = {"torch": torch, "transformers": transformers, "onnx": onnx, "onnxruntime": onnxruntime}
+    made = ", ".join(f"{name} {module.__version__.split('+')[0]}" for name, module in versions.items())
     text = json.dumps({"case": case.name, "made": made, "exports": entries}, indent=1)
     (folder / "case.json").write_text(text + "\n")
 

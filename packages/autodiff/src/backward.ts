@@ -16,13 +16,17 @@ import {
   type Node,
   type Tensor,
 } from '@murmuration/onnx';
+import { createDimensionValues } from './dimension-values.ts';
 import { AutodiffError } from './errors.ts';
 
 /** What gradient rules build with: the forward graph, what is known of its values, and nodes to append. */
 export interface Backward {
   /** Appends to the graph; whatever it makes is known to all methods below at once. */
   readonly graph: GraphBuilder;
-  /** Adds a node with one output and gives its name; `domain` where the operator is not ONNX's own. */
+  /**
+   * Adds a node with one output and gives its name; `domain` where the operator is not ONNX's own. A `Shape` becomes
+   * arithmetic on sizes of graph inputs where it can, so that it does not hold on to the value.
+   */
   op(operator: string, inputs: readonly string[], attributes?: Attributes, domain?: string): string;
   /** Adds a node with a number of outputs and gives their names. */
   ops(
@@ -45,6 +49,8 @@ export interface Backward {
   shapeValue(value: string): string;
   /** One dimension of a value as an int64 list of one element: a constant where that is known. */
   sizeValue(value: string, axis: number): string;
+  /** Dimensions of a value along axes as an int64 list: a constant where all are known. */
+  sizesValue(value: string, axes: readonly number[]): string;
   /** The number of elements along axes of a value, as a scalar of its type. */
   countValue(value: string, axes: readonly number[]): string;
   /** A constant without dimensions of the same type as `like`. */
@@ -79,6 +85,13 @@ function constantTarget(from: readonly Dimension[], to: readonly Dimension[]): r
   return target.filter((size) => size === -1).length <= 1 ? target : undefined;
 }
 
+/** Numbers that an int64 constant can hold; a rule may have computed them from what a stranger wrote. */
+function wholeNumbers(values: readonly number[]): readonly number[] {
+  const bad = values.find((value) => !Number.isSafeInteger(value));
+  if (bad === undefined) return values;
+  throw new AutodiffError(`expected whole numbers below 2^53 as sizes, got ${bad}`, { code: 'unsupported' });
+}
+
 /** A graph builder that tells of everything that it makes. */
 function observed(
   graph: GraphBuilder,
@@ -98,8 +111,11 @@ function observed(
     },
     initializer: (tensor) => told(graph.initializer(tensor), tensor.type, tensor.shape, tensor.data),
     int64s: (values) =>
-      told(graph.int64s(values), 'int64', [values.length], BigInt64Array.from(values, BigInt)),
-    int64: (value) => told(graph.int64(value), 'int64', [], BigInt64Array.of(BigInt(value))),
+      told(graph.int64s(wholeNumbers(values)), 'int64', [values.length], BigInt64Array.from(values, BigInt)),
+    int64: (value) => {
+      const [whole = 0] = wholeNumbers([value]);
+      return told(graph.int64(whole), 'int64', [], BigInt64Array.of(BigInt(whole)));
+    },
     float32: (value) => told(graph.float32(value), 'float32', [], Float32Array.of(value)),
     float64: (value) => told(graph.float64(value), 'float64', [], Float64Array.of(value)),
     node: (operator, inputs, attributes = {}, output = operator, domain = undefined) =>
@@ -140,10 +156,19 @@ export function createBackward(model: Model): Backward {
     (name, value) => known.set(name, value),
   );
 
+  const dimensions = createDimensionValues(graph, model.graph.inputs);
+  const shapeFromSizes = (value: string, { start, end }: Attributes): string | undefined => {
+    const shape = known.get(value)?.shape;
+    const [from, to] = [start, end].map((limit) => (limit?.kind === 'int' ? limit.value : undefined));
+    return shape && dimensions.list(shape.slice(from ?? 0, to ?? shape.length));
+  };
+
   const backward: Backward = {
     graph,
-    op: (operator, inputs, attributes = {}, domain = undefined) =>
-      graph.node(operator, inputs, attributes, `backward.${operator}`, domain),
+    op(operator, inputs, attributes = {}, domain = undefined) {
+      const sizes = operator === 'Shape' ? shapeFromSizes(inputs[0] ?? '', attributes) : undefined;
+      return sizes ?? graph.node(operator, inputs, attributes, `backward.${operator}`, domain);
+    },
     ops(operator, inputs, outputs, attributes = {}, domain = undefined) {
       const stems = Array.from({ length: outputs }, () => `backward.${operator}`);
       return graph.nodes(operator, inputs, stems, attributes, domain);
@@ -164,17 +189,12 @@ export function createBackward(model: Model): Backward {
       return elements?.every((element) => typeof element === 'number') ? (elements as number[]) : undefined;
     },
     constantOf: (value) => constants.get(value),
-    shapeValue(value) {
-      const shape = known.get(value)?.shape;
-      return shape?.every((dimension) => typeof dimension === 'number')
-        ? graph.int64s(shape)
-        : backward.op('Shape', [value]);
-    },
-    sizeValue(value, axis) {
-      const size = backward.shapeOf(value)[axis];
-      return typeof size === 'number'
-        ? graph.int64s([size])
-        : backward.op('Shape', [value], { start: int(axis), end: int(axis + 1) });
+    shapeValue: (value) => backward.op('Shape', [value]),
+    sizeValue: (value, axis) => backward.sizesValue(value, [axis]),
+    sizesValue(value, axes) {
+      const shape = backward.shapeOf(value);
+      const sizes = dimensions.list(axes.map((axis) => shape[axis] ?? '?'));
+      return sizes ?? backward.op('Gather', [backward.op('Shape', [value]), graph.int64s(axes)]);
     },
     countValue(value, axes) {
       const shape = backward.shapeOf(value);
@@ -184,8 +204,7 @@ export function createBackward(model: Model): Backward {
           sizes.reduce((product, size) => product * size, 1),
           value,
         );
-      const chosen = backward.op('Gather', [backward.op('Shape', [value]), graph.int64s(axes)]);
-      const count = backward.op('ReduceProd', [chosen], { keepdims: int(0) });
+      const count = backward.op('ReduceProd', [backward.sizesValue(value, axes)], { keepdims: int(0) });
       return backward.castLike(count, value);
     },
     number(value, like) {

@@ -6,8 +6,9 @@
 import { type Model, pruneModel, simplifyModel, type Tensor, type ValueInfo } from '@murmuration/onnx';
 import { createBackward } from './backward.ts';
 import { AutodiffError } from './errors.ts';
+import { checkpointActivations } from './passes/checkpoint-activations.ts';
 import { renameOutputs } from './passes/rename-outputs.ts';
-import { fusingPasses, loweringPasses, type Pass } from './passes/table.ts';
+import { fusingPasses, loweringPasses, type Pass, schedulingPasses } from './passes/table.ts';
 import { appendGradients } from './reverse.ts';
 import type { GradientRules } from './rules/rule.ts';
 import { gradientRules, withoutGradient } from './rules/table.ts';
@@ -18,6 +19,8 @@ export interface DifferentiateRequest {
   readonly parameters: readonly string[];
   /** Rules in addition to, or instead of, the table's. */
   readonly rules?: GradientRules;
+  /** Holds little of the forward part in memory and computes it again, segment by segment, for the backward part. */
+  readonly checkpointActivations?: boolean;
 }
 
 /** The output that holds a parameter's gradient. */
@@ -120,5 +123,8 @@ export function differentiate(model: Model, request: DifferentiateRequest): Mode
   const shapes = new Map(
     parameters.map((parameter) => [gradientName(parameter), backward.shapeOf(parameter)]),
   );
-  return runPasses(renameOutputs(backward.graph.model(), loss, named, shapes), fusingPasses, parameters);
+  const whole = renameOutputs(backward.graph.model(), loss, named, shapes);
+  const fused = runPasses(whole, fusingPasses, parameters);
+  const held = request.checkpointActivations ? checkpointActivations(fused) : fused;
+  return runPasses(held, schedulingPasses, parameters);
 }

@@ -9,6 +9,7 @@
  * const parameters = parametersOf(model).map(({ name }) => name);
  * const training = differentiate(model, { loss: 'loss', parameters });
  */
+export { type CheckedDirections, checkDirections } from './check-directions.ts';
 export {
   type CheckedGradient,
   type CheckGradientsOptions,
@@ -17,13 +18,15 @@ export {
 } from './check-gradients.ts';
 export { type DifferentiateRequest, differentiate, gradientName } from './differentiate.ts';
 export { AutodiffError } from './errors.ts';
+export { estimateMemory, fixDimensions, type MemoryEstimate } from './estimate-memory.ts';
+export { checkOperators, type OperatorSupport, operatorSupport } from './operator-support.ts';
 export { maskDropout, type NoiseDeclaration, noiseKey, noiseOf } from './passes/mask-dropout.ts';
 export { type ExportRequest, exportModel } from './prepare/export-model.ts';
 export type { LossSettings } from './prepare/losses.ts';
-export { outsideTraining } from './prepare/training-mode.ts';
 export { prepareTraining, type TrainingRequest } from './prepare/prepare-training.ts';
 export type { InputFilling, TextInputs } from './prepare/text-inputs.ts';
 export { type Trainable, weightsOf } from './prepare/trainable.ts';
+export { outsideTraining } from './prepare/training-mode.ts';
 export { type FrozenWeight, frozenOf, type WithoutWeights } from './prepare/weights.ts';
 export type { GradientRule, GradientRules, RuleContext } from './rules/rule.ts';
 export { gradientRules, withoutGradient } from './rules/table.ts';

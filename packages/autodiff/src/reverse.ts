@@ -24,6 +24,10 @@ export interface AppendGradientsRequest {
 const isFloat = (type: string): boolean =>
   type === 'float32' || type === 'float64' || type === 'float16' || type === 'bfloat16';
 
+/** What a node's result depends on; the second input of CastLike lends its type only. */
+const dependenciesOf = (node: Node): readonly string[] =>
+  node.operator === 'CastLike' ? node.inputs.slice(0, 1) : usedValues(node);
+
 /** Values through which some source reaches further. */
 function dependentValues(
   { nodes, sources, table }: AppendGradientsRequest,
@@ -32,19 +36,11 @@ function dependentValues(
   const dependent = new Set(sources);
   for (const node of nodes) {
     if (table.withoutGradient.has(node.operator)) continue;
-    if (!usedValues(node).some((value) => dependent.has(value))) continue;
+    if (!dependenciesOf(node).some((value) => dependent.has(value))) continue;
     for (const output of node.outputs)
       if (output !== '' && isFloat(backward.typeOf(output))) dependent.add(output);
   }
   return dependent;
-}
-
-/** total + gradient; a matrix product adds to the total while it is computed. */
-function addInto(backward: Backward, total: string, gradient: string): string {
-  const producer = backward.producerOf(gradient);
-  if (producer?.operator === 'Gemm' && producer.inputs.length === 2)
-    return backward.op('Gemm', [...producer.inputs, total], producer.attributes);
-  return backward.op('Add', [total, gradient]);
 }
 
 const ruleOf = (node: Node, { rules }: RuleTable): GradientRule | undefined => {
@@ -53,7 +49,12 @@ const ruleOf = (node: Node, { rules }: RuleTable): GradientRule | undefined => {
 };
 
 /** Throws what keeps a node on the path to a seed from being differentiated. */
-function requireRule(node: Node, path: readonly string[], table: RuleTable, backward: Backward): void {
+function requireRule(
+  node: Node,
+  pathFrom: (node: Node) => readonly string[],
+  table: RuleTable,
+  backward: Backward,
+): void {
   const half = node.outputs.find((output) => /float16$/.test(backward.typeOf(output)));
   if (half !== undefined)
     throw unsupported(node, `expected float32 or float64 values, got ${backward.typeOf(half)} in ${half}`);
@@ -64,6 +65,7 @@ function requireRule(node: Node, path: readonly string[], table: RuleTable, back
       'expected a branch or trip count that is constant, so that the body can take the place of the node; got one ' +
         'that is known only when the graph runs, and only constant branches can be differentiated',
     );
+  const path = pathFrom(node);
   throw new AutodiffError(
     `operator ${node.operator} (node ${node.name}) has no gradient rule; it lies on the path ${path.join(' → ')}`,
     { code: 'no-rule', operator: node.operator, node: node.name, path },
@@ -94,14 +96,16 @@ function requireRules(
   };
   for (const node of nodes.toReversed()) {
     if (readOutput(node) === undefined) continue;
-    requireRule(node, pathFrom(node), table, backward);
-    for (const value of usedValues(node)) if (!readers.has(value)) readers.set(value, node);
+    requireRule(node, pathFrom, table, backward);
+    for (const value of dependenciesOf(node)) if (!readers.has(value)) readers.set(value, node);
   }
 }
 
 /** Gradients found so far: the contributions to each value. */
 class Gradients {
   readonly #contributions = new Map<string, string[]>();
+  /** How many values a gradient was contributed to. */
+  readonly #uses = new Map<string, number>();
   readonly #backward: Backward;
 
   constructor(backward: Backward) {
@@ -112,15 +116,25 @@ class Gradients {
     const list = this.#contributions.get(value);
     if (list) list.push(gradient);
     else this.#contributions.set(value, [gradient]);
+    this.#uses.set(gradient, (this.#uses.get(gradient) ?? 0) + 1);
   }
 
   /** The sum of all contributions, if there are any. */
   take(value: string): string | undefined {
     const list = this.#contributions.get(value);
     if (!list) return undefined;
-    const sum = list.reduce((total, gradient) => addInto(this.#backward, total, gradient));
+    const sum = list.reduce((total, gradient) => this.#sum(total, gradient));
     this.#contributions.set(value, [sum]);
     return sum;
+  }
+
+  /** A matrix product that nothing else needs adds to the total while it is computed. */
+  #sum(total: string, gradient: string): string {
+    const producer = this.#backward.producerOf(gradient);
+    const foldable = producer?.operator === 'Gemm' && producer.inputs.length === 2;
+    return foldable && this.#uses.get(gradient) === 1
+      ? this.#backward.op('Gemm', [...producer.inputs, total], producer.attributes)
+      : this.#backward.op('Add', [total, gradient]);
   }
 }
 

@@ -43,10 +43,12 @@ export function tensor(
   const data =
     type === 'int64'
       ? BigInt64Array.from(list, BigInt)
-      : type === 'float64'
-        ? Float64Array.from(list)
-        : type === 'bool'
-          ? Uint8Array.from(list)
-          : Float32Array.from(list);
+      : type === 'int32'
+        ? Int32Array.from(list)
+        : type === 'float64'
+          ? Float64Array.from(list)
+          : type === 'bool'
+            ? Uint8Array.from(list)
+            : Float32Array.from(list);
   return { name: '', type, shape, data };
 }

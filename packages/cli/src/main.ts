@@ -10,6 +10,7 @@ import { addInvite } from './commands/invite.ts';
 import { addJoin } from './commands/join.ts';
 import { addLeave } from './commands/leave.ts';
 import { addLog } from './commands/log.ts';
+import { addModel } from './commands/model.ts';
 import { addStart } from './commands/start.ts';
 import { addStatus } from './commands/status.ts';
 import { exitCodes } from './exit-codes.ts';
@@ -25,6 +26,7 @@ const commands = [
   addEval,
   addGenerate,
   addExport,
+  addModel,
   addId,
   addInvite,
   addLeave,

@@ -306,6 +306,7 @@ export async function createChildEngine(
       ...{ runModel, frozen, parameters, gradient, threads },
       sizes: sizeInputs(inputs, run.batch, data.sampleShapes),
       noiseSeed: `${runId}/${self}/noise`,
+      checkpointActivations: init.checkpointActivations ?? false,
     }));
   return new ChildEngine({
     ...{ init, runModel, data, optimizer, program, schedule, report },

@@ -49,3 +49,6 @@ export const generateBytesMax: number = 64 * KiB;
 
 /** Facts of a checkpoint beside its arrays: a pending blob of at most 16 MiB per undoable block would not fit a peer. */
 export const checkpointFactsBytesMax: number = 64 * MiB;
+
+/** Steps that an inspection times: the first one also loads the graph. */
+export const inspectionSteps = 4;

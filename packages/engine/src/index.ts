@@ -26,6 +26,8 @@ export interface EngineInit {
    */
   readonly data: readonly string[];
   readonly threads: number;
+  /** Holds fewer values of a step's forward pass and computes them again for the backward pass: less memory, more time. */
+  readonly checkpointActivations?: boolean | undefined;
   /** Added to the child's nice value, 0 to 19. */
   readonly niceness: number;
   /** Called between two steps at most every `progressMs`. */
@@ -165,3 +167,10 @@ export { createEngine } from './create-engine.ts';
 export { EngineError, type EngineErrorCode } from './errors.ts';
 export { generateFromFile } from './generate-from-file.ts';
 export type { GenerationOptions } from './generation.ts';
+export {
+  type InspectedModel,
+  inspectModel,
+  type ModelInspection,
+  type SampleSizes,
+} from './inspect-model.ts';
+export { readModelFile } from './model-file.ts';

@@ -1,7 +1,7 @@
 /** What a run's model is used for beside training: measuring its loss, continuing text, a file to take away. */
 import { exportModel } from '@murmuration/autodiff';
 import { FactError, type RunConfig } from '@murmuration/base';
-import { writeModel } from '@murmuration/onnx';
+import { type ValueInfo, writeModel } from '@murmuration/onnx';
 import { evaluationBatchMax } from './defaults.ts';
 import { EngineError } from './errors.ts';
 import { createEvaluation } from './evaluation.ts';
@@ -10,7 +10,7 @@ import { createGeneration, type GenerationOptions } from './generation.ts';
 import type { Evaluation } from './index.ts';
 import type { RunModel } from './model.ts';
 import { createForwardProgram, type ForwardProgram } from './program.ts';
-import type { EvaluationRequest, RunData } from './samples.ts';
+import type { EvaluationBatch, EvaluationRequest, RunData } from './samples.ts';
 import type { Schedule } from './schedule.ts';
 import { writeWholeFile } from './whole-files.ts';
 
@@ -20,6 +20,33 @@ export interface Inference {
   /** Throws `EngineError` `not-a-text-model`, `bad-prompt`. */
   generate(parameters: Float32Array, prompt: string, options: GenerationOptions): Promise<string>;
   exportOnnx(path: string, parameters: Float32Array): void;
+}
+
+/** The batch size of a graph that takes no other. */
+const fixedBatch = ({ inputs }: RunModel): number | undefined =>
+  inputs.map(({ shape }) => shape?.[0]).find((size) => typeof size === 'number');
+
+/** Passes over batches that a graph with fixed sizes does not take: the last ones. */
+function* fitting(
+  batches: Iterable<EvaluationBatch>,
+  declared: readonly ValueInfo[],
+): Generator<EvaluationBatch> {
+  let fits = 0;
+  let others = 0;
+  for (const batch of batches) {
+    const misfit = declared.some(({ name, shape }) => {
+      const actual = batch.inputs[name]?.shape ?? [];
+      return shape?.some((size, axis) => typeof size === 'number' && size !== actual[axis]);
+    });
+    if (misfit) others++;
+    else fits++;
+    if (!misfit) yield batch;
+  }
+  if (fits === 0)
+    throw new EngineError(
+      `expected samples for the graph's inputs ${declared.map(({ name, shape }) => `${name} [${shape}]`).join(', ')}, got ${others} batches that do not fit`,
+      { code: 'bad-samples' },
+    );
 }
 
 export function createInference(init: {
@@ -52,7 +79,8 @@ export function createInference(init: {
 
   return {
     async evaluate(parameters, request) {
-      const batches = data.batches({ ...request, batch: Math.min(run.batch, evaluationBatchMax) });
+      const batch = fixedBatch(runModel) ?? Math.min(run.batch, evaluationBatchMax);
+      const batches = fitting(data.batches({ ...request, batch }), runModel.inputs);
       const job = createEvaluation({ program: await programFor('loss'), parameters, batches, isText });
       await schedule.start(job);
       return job.result();

@@ -8,7 +8,7 @@ import { EngineError } from './errors.ts';
 import type { RunModel } from './model.ts';
 import { createNoise, type Noise } from './noise.ts';
 import { createInput, type Inputs, type InputValues, isArrayType, type SizedInputs } from './samples.ts';
-import { createSession, runSession } from './session.ts';
+import { createInPlaceSession, createSession, runSession } from './session.ts';
 
 /** One micro-batch's forward and backward pass. */
 export interface TrainingProgram {
@@ -67,10 +67,15 @@ const withShapes = (model: Model, shapes: SizedInputs['shapes']): Model => ({
 });
 
 /** The graph of a step for these sizes: dropout by masks, and the backward pass. */
-function trainingModel({ model, layout }: RunModel, { shapes }: SizedInputs): Model {
+function trainingModel(
+  { model, layout }: RunModel,
+  { shapes }: SizedInputs,
+  checkpointActivations: boolean,
+): Model {
   try {
     const masked = maskDropout(withShapes(model, shapes));
-    return differentiate(masked, { loss: 'loss', parameters: layout.slots.map(({ name }) => name) });
+    const parameters = layout.slots.map(({ name }) => name);
+    return differentiate(masked, { loss: 'loss', parameters, checkpointActivations });
   } catch (error) {
     if (!(error instanceof FactError)) throw error;
     throw new EngineError(error.message, { code: 'bad-graph', facts: error.facts }, { cause: error });
@@ -97,12 +102,13 @@ export async function createTrainingProgram(
     readonly gradient: Float32Array;
     readonly sizes: SizedInputs;
     readonly noiseSeed: string;
+    readonly checkpointActivations: boolean;
   },
 ): Promise<TrainingProgram> {
   const { runModel, frozen, parameters, gradient, sizes, threads, noiseSeed } = init;
-  const training = trainingModel(runModel, sizes);
+  const training = trainingModel(runModel, sizes, init.checkpointActivations);
   const noise = createMasks(training, noiseSeed);
-  const session = await createSession(training, threads, sizes.sizes);
+  const session = await createInPlaceSession(training, threads, sizes.sizes);
   const inputs = Object.fromEntries(
     runModel.inputs.map(({ name, type }) => {
       if (!isArrayType(type))
@@ -118,7 +124,8 @@ export async function createTrainingProgram(
     const shape = training.graph.inputs.find((input) => input.name === name)?.shape ?? [];
     return [name, new Tensor('bool', data, shape.map(Number))];
   });
-  const feeds = wantedBy(session.inputNames, {
+  const wanted = training.graph.inputs.map(({ name }) => name);
+  const feeds = wantedBy(wanted, {
     ...viewTensors(parameters, runModel.layout),
     ...viewTensors(frozen, runModel.frozen),
     ...tensorsOf(inputs),
@@ -132,7 +139,7 @@ export async function createTrainingProgram(
     inputs,
     async run(counter) {
       if (masks.length > 0) noise.fill(counter);
-      await runSession(session, feeds, fetches);
+      await session.run(feeds, fetches);
       return loss[0] as number;
     },
   };

@@ -51,7 +51,7 @@ export interface RunData {
   /** Where the training samples come from, in the order that the seed decides. */
   source(order: { readonly seed: string; readonly position: number }): SampleSource;
   /** Throws `EngineError` `no-data`, or as reading does. */
-  batches(request: EvaluationRequest): Iterator<EvaluationBatch>;
+  batches(request: EvaluationRequest): Iterable<EvaluationBatch>;
 }
 
 const arrayTypes: Readonly<Record<ArrayType, (length: number) => InputArray>> = {

@@ -108,7 +108,7 @@ test('Engine refuses the checkpoint of another run', async (t) => {
   const engine = await startEngine(t, setting, { directory });
   await engine.open(genesis);
   await engine.close();
-  const other = await startEngine(t, createSetting({ nonce: '1'.repeat(32) }), { directory });
+  const other = await startEngine(t, createSetting({ run: { nonce: '1'.repeat(32) } }), { directory });
   await assert.rejects(other.open(genesis), { code: 'foreign-checkpoint' });
 });
 

@@ -16,7 +16,14 @@ import {
   type RunConfigInput,
   runIdOf,
 } from '@murmuration/base';
-import { type GptConfig, gpt, initializeParameters, parametersOf, writeModel } from '@murmuration/onnx';
+import {
+  type GptConfig,
+  gpt,
+  initializeParameters,
+  type Model,
+  parametersOf,
+  writeModel,
+} from '@murmuration/onnx';
 import {
   createEngine,
   type EncodedDelta,
@@ -40,21 +47,12 @@ export interface Setting {
   readonly graph: Uint8Array;
 }
 
-/** A run of a transformer of about 30,000 parameters, eight samples of 32 bytes a step. */
-export function createSetting(
-  changes: {
-    readonly model?: Partial<GptConfig>;
-    readonly nonce?: string;
-    readonly seed?: string;
-    readonly run?: Partial<RunConfigInput>;
-  } = {},
-): Setting {
-  const model = gpt({ vocabulary: 260, context: 32, width: 32, layers: 2, heads: 2, ...changes.model });
+/** A run around a training model whose first parameters the seed draws. */
+export function settingOf(model: Model, changes: Partial<RunConfigInput> = {}, seed = 'seed'): Setting {
   const graph = writeModel(model);
-  const initial = initializeParameters(parametersOf(model), changes.seed ?? 'seed');
+  const initial = initializeParameters(parametersOf(model), seed);
   const run = parseRunConfig({
     ...exampleRun,
-    nonce: changes.nonce ?? '0'.repeat(32),
     name: 'engine test',
     model: { graph: nameBlob(graph).cid, bytes: graph.length },
     initial: {
@@ -64,9 +62,21 @@ export function createSetting(
     },
     delta: { ...exampleRun.delta, blobBytesMax: 65_536 },
     founders: [peer(1), peer(2)],
-    ...changes.run,
+    ...changes,
   });
   return { run, runId: runIdOf(run), graph };
+}
+
+/** A run of a transformer of about 30,000 parameters, eight samples of 32 bytes a step. */
+export function createSetting(
+  changes: {
+    readonly model?: Partial<GptConfig>;
+    readonly seed?: string;
+    readonly run?: Partial<RunConfigInput>;
+  } = {},
+): Setting {
+  const model = gpt({ vocabulary: 260, context: 32, width: 32, layers: 2, heads: 2, ...changes.model });
+  return settingOf(model, changes.run, changes.seed);
 }
 
 /** A folder that is removed after the test. */

@@ -24,14 +24,32 @@ export const canonicalIrVersion = 11;
 /** The oldest opset that can be upgraded: the first without the `axis` and `broadcast` attributes of arithmetic. */
 export const oldestOpset = 7;
 
+/** Characters of a given name that a new one starts with: a long name in a bomb of copies must not multiply. */
+export const nameStemMax = 200;
+
+/** Calls of local functions inside each other: exporters nest as modules do, about 10 deep. */
+export const functionDepthMax = 32;
+
+/** Nodes, inputs and outputs that the calls of local functions may bring into one model. */
+export const inlinedValuesMax = 300_000;
+
+/** Elements of all sparse tensors of one model, which become dense ones. */
+export const sparseElementsMax = 64 * 1_048_576;
+
+/** Bytes that one model may read from outside, counted as often as they are read. */
+export const externalBytesMax: number = 16 * GiB;
+
+/** Characters of the name of a file with external data. */
+export const externalLocationMax = 1_024;
+
 /** Elements of one constant that is computed ahead: a mask of 256 × 256. */
 export const foldedElementsMax = 65_536;
 
 /** Elements that computing the constants of one model may read and write: a few seconds. */
 export const foldedTotalMax = 16 * 1_048_576;
 
-/** Nodes that unrolling the loops of one model may add; a loop that needs more stays a loop. */
-export const unrolledNodesMax = 20_000;
+/** Nodes, inputs and outputs that unrolling the loops of one model may add; a loop that needs more stays a loop. */
+export const unrolledValuesMax = 100_000;
 
 /** Times that a model is simplified with what shape inference learned from the time before; real models need three. */
 export const simplifyRoundsMax = 32;

@@ -14,13 +14,15 @@
  */
 export { checkModel } from './check-model.ts';
 export { OnnxError } from './errors.ts';
+export { checkExternalLocation, type ReadExternal } from './external-data.ts';
 export { gpt } from './gpt.ts';
 export * from './graph-builder.ts';
 export { inferNode, inferShapes, inferSubgraph, type KnownValue, type KnownValues } from './infer-shapes.ts';
 export * from './model.ts';
 export { embedParameters, initializeParameters, parametersKey, parametersOf } from './parameters.ts';
+export { type Polynomial, parse as parsePolynomial } from './polynomial.ts';
 export { pruneModel } from './prune.ts';
-export { readModel } from './read-model.ts';
+export { type ReadModelInit, readModel } from './read-model.ts';
 export { simplifyModel } from './simplify/simplify-model.ts';
 export {
   allNames,

@@ -31,8 +31,8 @@ function bounded(value: KnownValue, where: string): KnownValue {
     throw new OnnxError(`${where}: expected at most ${rankMax} dimensions, got ${shape.length}`, {
       code: 'invalid-model',
     });
-  if (shape?.some((size) => typeof size === 'number' && !(size >= 0)))
-    throw new OnnxError(`${where}: expected dimensions of at least 0, got [${shape}]`, {
+  if (shape?.some((size) => typeof size === 'number' && !(Number.isSafeInteger(size) && size >= 0)))
+    throw new OnnxError(`${where}: expected dimensions from 0 to 2^53, got [${shape}]`, {
       code: 'invalid-model',
     });
   return elements && elements.length > inferenceElementsMax ? { type, shape } : value;

@@ -1,8 +1,10 @@
+import { nameStemMax } from './defaults.ts';
+
 /** Gives names that no value has. */
 export interface Names {
   /** Marks a name as taken; false if it was already. */
   take(name: string): boolean;
-  /** A name that was not taken, and now is: the stem, or the stem with a number. */
+  /** A name that was not taken, and now is: the start of the stem, or that with a number. */
   fresh(stem: string): string;
 }
 
@@ -13,7 +15,8 @@ export function createNames(taken: Iterable<string> = []): Names {
   const take = (name: string): boolean => all.size !== all.add(name).size;
   return {
     take,
-    fresh(stem) {
+    fresh(long) {
+      const stem = long.slice(0, nameStemMax);
       for (;;) {
         const count = counters.get(stem) ?? 0;
         counters.set(stem, count + 1);

@@ -28,9 +28,8 @@ function collect(terms: Iterable<Term>): Polynomial | undefined {
     if (!Number.isSafeInteger(total)) return undefined;
     if (total === 0) sum.delete(key);
     else sum.set(key, { factor: total, symbols });
-    if (sum.size > termsMax) return undefined;
   }
-  return sum;
+  return sum.size > termsMax ? undefined : sum;
 }
 
 const termsOf = (polynomial: Polynomial): readonly Term[] => [...polynomial.values()];
@@ -107,38 +106,42 @@ function roundedQuotient(symbol: string): { readonly top: Polynomial; readonly b
   return top && { top, by: Number(match?.[2]) };
 }
 
-/** floor(floor(p/n) + q)/m) is floor((p + n·q)/(n·m)). */
-function unnest(top: Polynomial, by: number): { readonly top: Polynomial; readonly by: number } {
-  for (const term of termsOf(top)) {
+/** floor((floor(p/n) + q)/m) is floor((p + n·q)/(n·m)): the bracket and divisor without the inner rounding. */
+function unnest(top: Polynomial, by: number): { readonly top: Polynomial; readonly by: number } | undefined {
+  for (const term of termsOf(top).toSorted(byDegreeThenName)) {
     const inner =
       term.factor === 1 && term.symbols.length === 1 ? roundedQuotient(term.symbols[0] as string) : undefined;
     const others = inner && collect(termsOf(top).filter((other) => other !== term));
     const whole = inner && others && addScaled(inner.top, others, inner.by);
     if (inner && whole && Number.isSafeInteger(inner.by * by)) return { top: whole, by: inner.by * by };
   }
-  return { top, by };
+  return undefined;
 }
 
 /** ⌊a / by⌋ for a positive whole number. */
 export function floorDivide(a: Polynomial, by: number): Polynomial | undefined {
-  const { top, by: whole } = unnest(a, by);
-  const parts = termsOf(top).map(({ factor, symbols }) => {
-    const quotient = Math.floor(factor / whole);
-    return { symbols, quotient, remainder: factor - quotient * whole };
+  const parts = termsOf(a).map(({ factor, symbols }) => {
+    const quotient = Math.floor(factor / by);
+    return { symbols, quotient, remainder: factor - quotient * by };
   });
-  const outside = parts.map(({ symbols, quotient }) => ({ factor: quotient, symbols }));
+  const outside = collect(parts.map(({ symbols, quotient }) => ({ factor: quotient, symbols })));
   const inside = parts.filter(({ remainder }) => remainder !== 0);
   const symbolic = inside.filter(({ symbols }) => symbols.length > 0);
-  if (symbolic.length === 0) return collect(outside);
-  const shared = symbolic.reduce((common, { remainder }) => divisor(common, remainder), whole);
+  if (!outside || symbolic.length === 0) return outside;
+  const shared = symbolic.reduce((common, { remainder }) => divisor(common, remainder), by);
   const bracket = collect(
     inside.map(({ symbols, remainder }) => ({ factor: Math.floor(remainder / shared), symbols })),
   );
   if (!bracket) return undefined;
+  const flat = unnest(bracket, by / shared);
+  const rounded = flat ? floorDivide(flat.top, flat.by) : roundedSymbol(bracket, by / shared);
+  return rounded && addScaled(outside, rounded, 1);
+}
+
+function roundedSymbol(bracket: Polynomial, by: number): Polynomial | undefined {
   const text = format(bracket);
   if (text === undefined) return undefined;
-  const symbol = `floor(${bracket.size > 1 ? `(${text})` : text}/${whole / shared})`;
-  return collect([...outside, symbolTerm(symbol)]);
+  return collect([symbolTerm(`floor(${bracket.size > 1 ? `(${text})` : text}/${by})`)]);
 }
 
 /**

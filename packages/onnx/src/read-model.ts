@@ -1,129 +1,60 @@
-import { modelBytesMax, rankMax } from './defaults.ts';
+import { modelBytesMax } from './defaults.ts';
 import { OnnxError } from './errors.ts';
+import type { ReadExternal } from './external-data.ts';
 import { decodeModel, type Message } from './message.ts';
-import type { Attribute, Dimension, Graph, Model, Node, Tensor, ValueInfo } from './model.ts';
-import { attributeKinds } from './schema.ts';
-import { elementTypeOf, readTensorData } from './tensor-data.ts';
+import type { Model } from './model.ts';
+import { createReading, domainOf, readGraph } from './read-graph.ts';
+import { createTensorReading, integer, listOf, nameOf } from './read-tensor.ts';
+import { allNodes } from './subgraphs.ts';
 
-const listOf = (message: Message, name: string): readonly Message[] =>
-  (message[name] ?? []) as readonly Message[];
-const nameOf = (message: Message, field: string): string => (message[field] ?? '') as string;
-
-function integer(value: unknown, where: string): number {
-  const number = Number((value ?? 0n) as bigint);
-  if (!Number.isSafeInteger(number))
-    throw new OnnxError(`${where}: expected an integer below 2^53, got ${String(value)}`, {
-      code: 'unsupported',
-    });
-  return number;
+/** Settings of `readModel`. */
+export interface ReadModelInit {
+  /** Reads external data; without it, models that have some are refused. */
+  readonly external?: ReadExternal;
 }
 
-function readTensor(message: Message): Tensor {
-  const name = nameOf(message, 'name');
-  const where = `tensor ${JSON.stringify(name)}`;
-  const type = elementTypeOf((message.dataType ?? 0) as number, where);
-  const dims = (message.dims ?? []) as readonly bigint[];
-  const shape = dims.map((dimension) => integer(dimension, where));
-  if (shape.length > rankMax || shape.some((dimension) => dimension < 0))
-    throw new OnnxError(
-      `${where}: expected at most ${rankMax} dimensions, none negative, got [${shape.slice(0, 20)}]`,
-      { code: 'malformed' },
-    );
-  return { name, type, shape, data: readTensorData(message, type, shape, where) };
-}
+type Opsets = Record<string, number>;
 
-function readValueInfo(message: Message, nested: boolean): ValueInfo {
-  const name = nameOf(message, 'name');
-  const where = `value ${JSON.stringify(name)}`;
-  const tensorType = (message.type as Message | undefined)?.tensorType as Message | undefined;
-  if (nested && !message.type) return { name, type: 'float32', untyped: true };
-  if (!tensorType) throw new OnnxError(`${where}: expected a tensor type`, { code: 'malformed', name });
-  const type = elementTypeOf((tensorType.elemType ?? 0) as number, where);
-  const shapeMessage = tensorType.shape as Message | undefined;
-  if (!shapeMessage) return { name, type };
-  const shape = listOf(shapeMessage, 'dim').map((dimension): Dimension => {
-    if (dimension.dimValue !== undefined) return integer(dimension.dimValue, where);
-    return nameOf(dimension, 'dimParam') || '?';
-  });
-  if (shape.length > rankMax || shape.some((dimension) => typeof dimension === 'number' && dimension < 0))
-    throw new OnnxError(`${where}: expected at most ${rankMax} dimensions, none negative`, {
-      code: 'malformed',
-      name,
-    });
-  return { name, type, shape };
-}
-
-const decodeText = (bytes: unknown): string =>
-  new TextDecoder().decode((bytes ?? new Uint8Array()) as Uint8Array);
-
-function readAttribute(message: Message, node: string): Attribute {
-  const where = `attribute ${nameOf(message, 'name')} of node ${JSON.stringify(node)}`;
-  const kind = attributeKinds[message.type as keyof typeof attributeKinds];
-  switch (kind) {
-    case 'int':
-      return { kind, value: integer(message.i, where) };
-    case 'float':
-      return { kind, value: (message.f ?? 0) as number };
-    case 'text':
-      return { kind, value: decodeText(message.s) };
-    case 'tensor':
-      return { kind, value: readTensor((message.t ?? {}) as Message) };
-    case 'ints':
-      return {
-        kind,
-        value: ((message.ints ?? []) as readonly bigint[]).map((value) => integer(value, where)),
-      };
-    case 'floats':
-      return { kind, value: (message.floats ?? []) as readonly number[] };
-    case 'texts':
-      return { kind, value: ((message.strings ?? []) as readonly Uint8Array[]).map(decodeText) };
-    case 'graph':
-      return { kind, value: readGraph((message.g ?? {}) as Message, true) };
-    default:
-      throw new OnnxError(`${where}: type ${String(message.type)} is not supported`, {
-        code: 'unsupported',
-      });
-  }
-}
-
-function readNode(message: Message): Node {
-  const name = nameOf(message, 'name');
-  const attributes = new Map(
-    listOf(message, 'attribute').map((attribute) => [
-      nameOf(attribute, 'name'),
-      readAttribute(attribute, name),
-    ]),
+const opsetsOf = (message: Message): Opsets =>
+  Object.fromEntries(
+    listOf(message, 'opsetImport').map((opset): [string, number] => {
+      const domain = domainOf(opset);
+      return [domain, integer(opset.version, `opset ${domain}`)];
+    }),
   );
-  return {
-    name,
-    operator: nameOf(message, 'opType'),
-    domain: nameOf(message, 'domain') === 'ai.onnx' ? '' : nameOf(message, 'domain'),
-    inputs: (message.input ?? []) as readonly string[],
-    outputs: (message.output ?? []) as readonly string[],
-    attributes: Object.fromEntries(attributes),
-  };
+
+/** The opsets of the model and of its functions. Throws `OnnxError` where they differ: one version would be wrong. */
+function allOpsets(message: Message): Opsets {
+  const opsets = opsetsOf(message);
+  for (const each of listOf(message, 'functions'))
+    for (const [domain, version] of Object.entries(opsetsOf(each))) {
+      const known = Object.hasOwn(opsets, domain) ? opsets[domain] : undefined;
+      if (known !== undefined && known !== version)
+        throw new OnnxError(
+          `function ${nameOf(each, 'name')}: expected opset ${known} of domain "${domain}" as in the model, got ${version}`,
+          { code: 'unsupported', domain, version },
+        );
+      opsets[domain] = version;
+    }
+  return opsets;
 }
 
-function readGraph(message: Message, nested: boolean): Graph {
-  const initializers = listOf(message, 'initializer').map(readTensor);
-  const constants = new Set(initializers.map(({ name }) => name));
-  return {
-    name: nameOf(message, 'name'),
-    nodes: listOf(message, 'node').map(readNode),
-    inputs: listOf(message, 'input')
-      .map((value) => readValueInfo(value, nested))
-      .filter(({ name }) => !constants.has(name)),
-    outputs: listOf(message, 'output').map((value) => readValueInfo(value, nested)),
-    initializers,
-  };
+/** Without the domains that only calls of functions had. */
+function withoutFunctionDomains(model: Model, functions: readonly Message[]): Model {
+  const called = new Set(functions.map(domainOf));
+  const used = new Set(allNodes(model).map(({ domain }) => domain));
+  const opsets = Object.entries(model.opsets).filter(([domain]) => used.has(domain) || !called.has(domain));
+  return { ...model, opsets: Object.fromEntries(opsets) };
 }
 
 /**
- * Reads an ONNX model from protobuf bytes, which may come from anywhere: memory stays proportional to the input.
- * Throws `OnnxError`: `too-long`, `malformed`, or `unsupported` (subgraphs, functions, external data, strings).
- * Says nothing about whether the graph makes sense: that is `checkModel`.
+ * Reads an ONNX model from protobuf bytes, which may come from anywhere: memory stays proportional to the input and to
+ * the package's maxima. Local functions are put in the place of their calls; sparse tensors become dense; external data
+ * comes through `external`. Throws `OnnxError`: `too-long`, `malformed`, `unsafe-location` (external data outside the
+ * model's folder), or `unsupported` (sequences, strings, recursive functions). Says nothing about whether the graph
+ * makes sense: that is `checkModel`.
  */
-export function readModel(bytes: Uint8Array): Model {
+export function readModel(bytes: Uint8Array, { external }: ReadModelInit = {}): Model {
   if (bytes.length > modelBytesMax)
     throw new OnnxError(`ONNX model: expected at most ${modelBytesMax} bytes, got ${bytes.length}`, {
       code: 'too-long',
@@ -132,19 +63,17 @@ export function readModel(bytes: Uint8Array): Model {
   const message = decodeModel(bytes);
   const graph = message.graph as Message | undefined;
   if (!graph) throw new OnnxError('ONNX model: expected a graph, got none', { code: 'malformed' });
-  const opsets = listOf(message, 'opsetImport').map((opset): [string, number] => {
-    const domain = nameOf(opset, 'domain');
-    return [domain === 'ai.onnx' ? '' : domain, integer(opset.version, `opset ${domain}`)];
-  });
+  const functions = listOf(message, 'functions');
   const metadata = listOf(message, 'metadataProps').map((entry): [string, string] => [
     nameOf(entry, 'key'),
     nameOf(entry, 'value'),
   ]);
-  return {
+  const model: Model = {
     irVersion: integer(message.irVersion, 'IR version'),
     producer: nameOf(message, 'producerName'),
-    opsets: Object.fromEntries(opsets),
+    opsets: allOpsets(message),
     metadata: Object.fromEntries(metadata),
-    graph: readGraph(graph, false),
+    graph: readGraph(graph, createReading(createTensorReading(external), functions)),
   };
+  return functions.length > 0 ? withoutFunctionDomains(model, functions) : model;
 }

@@ -1,7 +1,8 @@
 /**
- * The part of ONNX's protobuf schema (onnx.proto, IR version 9) that this package reads and writes, as one table:
+ * The part of ONNX's protobuf schema (onnx.proto, IR version 13) that this package reads and writes, as one table:
  * message → field number → name and type. Fields that carry meaning we cannot hold are listed as `refused`, so that
- * a model that uses them is an error and not silently another model. All other fields are skipped.
+ * a model that uses them is an error and not silently another model. All other fields are skipped: comments, stored
+ * shapes, and what other programs add for themselves (training information, annotations of quantization).
  */
 
 /** Wire types of fields that are no messages. */
@@ -27,8 +28,7 @@ export const schema: Readonly<Record<string, Readonly<Record<number, Field>>>> =
     7: one('graph', message('Graph')),
     8: many('opsetImport', message('OperatorSetId')),
     14: many('metadataProps', message('StringStringEntry')),
-    20: refused('training_info'),
-    25: refused('functions'),
+    25: many('functions', message('Function')),
   },
   OperatorSetId: { 1: one('domain', 'string'), 2: one('version', 'int64') },
   StringStringEntry: { 1: one('key', 'string'), 2: one('value', 'string') },
@@ -38,8 +38,7 @@ export const schema: Readonly<Record<string, Readonly<Record<number, Field>>>> =
     5: many('initializer', message('Tensor')),
     11: many('input', message('ValueInfo')),
     12: many('output', message('ValueInfo')),
-    14: refused('quantization_annotation'),
-    15: refused('sparse_initializer'),
+    15: many('sparseInitializer', message('SparseTensor')),
   },
   Node: {
     1: many('input', 'string'),
@@ -48,7 +47,18 @@ export const schema: Readonly<Record<string, Readonly<Record<number, Field>>>> =
     4: one('opType', 'string'),
     5: many('attribute', message('Attribute')),
     7: one('domain', 'string'),
-    8: refused('overload'),
+    8: one('overload', 'string'),
+  },
+  Function: {
+    1: one('name', 'string'),
+    4: many('input', 'string'),
+    5: many('output', 'string'),
+    6: many('attribute', 'string'),
+    7: many('node', message('Node')),
+    9: many('opsetImport', message('OperatorSetId')),
+    10: one('domain', 'string'),
+    11: many('attributeProto', message('Attribute')),
+    13: one('overload', 'string'),
   },
   Attribute: {
     1: one('name', 'string'),
@@ -65,8 +75,8 @@ export const schema: Readonly<Record<string, Readonly<Record<number, Field>>>> =
     14: refused('tp'),
     15: refused('type_protos'),
     20: one('type', 'int32'),
-    21: refused('ref_attr_name'),
-    22: refused('sparse_tensor'),
+    21: one('refAttrName', 'string'),
+    22: one('sparseTensor', message('SparseTensor')),
     23: refused('sparse_tensors'),
   },
   Tensor: {
@@ -81,7 +91,13 @@ export const schema: Readonly<Record<string, Readonly<Record<number, Field>>>> =
     9: one('rawData', 'bytes'),
     10: many('doubleData', 'double'),
     11: many('uint64Data', 'uint64'),
-    13: refused('external_data'),
+    13: many('externalData', message('StringStringEntry')),
+    14: one('dataLocation', 'int32'),
+  },
+  SparseTensor: {
+    1: one('values', message('Tensor')),
+    2: one('indices', message('Tensor')),
+    3: many('dims', 'int64'),
   },
   ValueInfo: { 1: one('name', 'string'), 2: one('type', message('Type')) },
   Type: {

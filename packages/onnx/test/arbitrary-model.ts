@@ -41,7 +41,9 @@ const attribute: fc.Arbitrary<Attribute> = fc.oneof(
   fc.array(fc.string()).map((value): Attribute => ({ kind: 'texts', value })),
 );
 
-const dimension: fc.Arbitrary<Dimension> = fc.oneof(fc.nat(), name, fc.constant('?'));
+/** Numbers written as symbols are read as numbers. */
+const symbol = name.filter((each) => !/^\d+$/.test(each));
+const dimension: fc.Arbitrary<Dimension> = fc.oneof(fc.nat(), symbol, fc.constant('?'));
 const valueInfo = fc
   .tuple(name, elementType, fc.option(fc.array(dimension, { maxLength: 4 }), { nil: undefined }))
   .map(([valueName, type, shape]) => ({ name: valueName, type, ...(shape ? { shape } : {}) }));

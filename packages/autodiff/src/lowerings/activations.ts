@@ -26,7 +26,7 @@ const plain =
 
 const scaled = (op: AddNode, x: string, factor: string): string => op('Mul', [x, factor]);
 
-/** The activations that recurrent operators name, in lower case. */
+/** The activations that recurrent operators name, in lower case, with onnxruntime's default settings. */
 const activations: Readonly<Record<string, ActivationRow>> = {
   relu: { apply: plain('Relu') },
   tanh: { apply: plain('Tanh') },
@@ -39,7 +39,7 @@ const activations: Readonly<Record<string, ActivationRow>> = {
   },
   elu: { alpha: 1, apply: (op, x, { alpha }) => op('Elu', [x], { alpha: float(alpha) }) },
   thresholdedrelu: {
-    alpha: 1,
+    alpha: 0,
     apply: (op, x, { alpha }) => op('ThresholdedRelu', [x], { alpha: float(alpha) }),
   },
   hardsigmoid: {
@@ -48,13 +48,13 @@ const activations: Readonly<Record<string, ActivationRow>> = {
     apply: (op, x, { alpha, beta }) => op('HardSigmoid', [x], { alpha: float(alpha), beta: float(beta) }),
   },
   affine: {
-    alpha: 1,
+    alpha: 0,
     beta: 0,
     apply: (op, x, { alpha, beta }, number) => op('Add', [scaled(op, x, number(alpha)), number(beta)]),
   },
   scaledtanh: {
-    alpha: 1,
-    beta: 1,
+    alpha: 0,
+    beta: 0,
     apply: (op, x, { alpha, beta }, number) =>
       scaled(op, op('Tanh', [scaled(op, x, number(beta))]), number(alpha)),
   },

@@ -45,7 +45,8 @@ export function splitHeads(context: LoweringContext, value: string, heads: numbe
   if (shapeOf(value).length !== 3) return value;
   const width = shapeOf(value)[2];
   const each = typeof width === 'number' ? width / heads : -1;
-  if (!Number.isInteger(each)) context.refuse(`expected a width that ${heads} heads share evenly, got ${width}`);
+  if (!Number.isInteger(each))
+    context.refuse(`expected a width that ${heads} heads share evenly, got ${width}`);
   const split = op('Reshape', [value, backward.graph.int64s([0, 0, heads, each])]);
   return op('Transpose', [split], { perm: ints([0, 2, 1, 3]) });
 }
@@ -116,19 +117,27 @@ function positions(context: LoweringContext, value: string, as: 'column' | 'row'
 
 /**
  * What hides later keys from earlier queries, and keys that are `window` or more positions back, as numbers to add
- * [queries, keys]. One value for all nodes with the same lengths.
+ * [queries, keys]. Queries stand behind `earlier` keys, if there are any. One value for all nodes with the same lengths.
  */
-export function causalBias(context: LoweringContext, query: string, key: string, window = 0): string {
+export function causalBias(
+  context: LoweringContext,
+  query: string,
+  key: string,
+  window = 0,
+  earlier = '',
+): string {
   const { op, backward, shapeOf } = context;
   const lengths = [shapeOf(query)[2], shapeOf(key)[2]];
   const make = (): string => {
-    const [rows, columns] = [positions(context, query, 'column'), positions(context, key, 'row')];
+    const columns = positions(context, key, 'row');
+    const own = positions(context, query, 'column');
+    const rows = earlier === '' ? own : op('Add', [own, backward.sizeValue(earlier, 2)]);
     const past = op('GreaterOrEqual', [rows, columns]);
     if (window <= 0) return hideUnless(context, past, query);
     const near = op('Less', [op('Sub', [rows, columns]), backward.graph.int64(window)]);
     return hideUnless(context, op('And', [past, near]), query);
   };
-  const known = lengths.every((length) => length !== undefined && length !== '?');
+  const known = earlier === '' && lengths.every((length) => length !== undefined && length !== '?');
   return known ? context.once(`causal:${backward.typeOf(query)}:${lengths}:${window}`, make) : make();
 }
 
@@ -147,10 +156,9 @@ export function scaleOf(context: LoweringContext, query: string): number {
   return given !== 0 ? given : 1 / Math.sqrt(context.sizeOf(query, 3));
 }
 
-/** ONNX's Attention, all of it but past keys and values. */
+/** ONNX's Attention, with keys and values of earlier runs where they are given. */
 export function attention(context: LoweringContext): readonly (string | undefined)[] {
   const { node, shapeOf, input, backward } = context;
-  refusePast(context, [4, 5]);
   if (input(6) !== '') context.refuse('expected no lengths of unpadded keys, got some');
   const joined = shapeOf(input(0)).length === 3;
   const headsOf = (index: number, attribute: string): number =>
@@ -159,12 +167,14 @@ export function attention(context: LoweringContext): readonly (string | undefine
   if (heads < 1 || keyHeads < 1)
     context.refuse(`expected q_num_heads and kv_num_heads with three-dimensional inputs, got ${heads}`);
   const query = splitHeads(context, input(0), heads);
-  const key = splitHeads(context, input(1), keyHeads);
-  const value = splitHeads(context, input(2), keyHeads);
+  const after = (past: string, value: string): string =>
+    past === '' ? value : context.op('Concat', [past, value], { axis: int(2) });
+  const key = after(input(4), splitHeads(context, input(1), keyHeads));
+  const value = after(input(5), splitHeads(context, input(2), keyHeads));
   const mask = input(3);
   const bias = [
     ...(mask === '' ? [] : [backward.typeOf(mask) === 'bool' ? hideUnless(context, mask, query) : mask]),
-    ...(intOf(node, 'is_causal', 0) === 1 ? [causalBias(context, query, key)] : []),
+    ...(intOf(node, 'is_causal', 0) === 1 ? [causalBias(context, query, key, 0, input(4))] : []),
   ];
   const result = attend(
     context,

@@ -1,6 +1,6 @@
-import { floatOf } from '@murmuration/onnx';
+import { float, floatOf } from '@murmuration/onnx';
 import type { Lowering } from '../passes/lower-operators.ts';
-import { batchStatistics, perChannel, trainsOnBatch } from '../rules/batch-normalization.ts';
+import { batchStatistics, epsilonOf, trainsOnBatch } from '../rules/batch-normalization.ts';
 
 const defaultMomentum = 0.9;
 
@@ -11,9 +11,7 @@ const defaultMomentum = 0.9;
 export const batchNormalization: Lowering = (context) => {
   const { node, backward, op, has, input } = context;
   if (!trainsOnBatch(node)) return undefined;
-  const rank = backward.shapeOf(input(0)).length;
-  const { centered, mean, variance, inverse } = batchStatistics(backward, node);
-  const factor = perChannel(backward, op('Mul', [input(1), inverse]), rank);
+  const { mean, variance } = batchStatistics(backward, node);
   const momentum = floatOf(node, 'momentum', defaultMomentum);
   const averaged = (running: string, ofBatch: string): string =>
     op('Add', [
@@ -21,7 +19,9 @@ export const batchNormalization: Lowering = (context) => {
       op('Mul', [ofBatch, context.number(1 - momentum)]),
     ]);
   return [
-    op('Add', [op('Mul', [centered, factor]), perChannel(backward, input(2), rank)]),
+    op('BatchNormalization', [input(0), input(1), input(2), mean, variance], {
+      epsilon: float(epsilonOf(node)),
+    }),
     has(1) ? averaged(input(3), mean) : undefined,
     has(2) ? averaged(input(4), variance) : undefined,
   ];

@@ -1,14 +1,7 @@
 /** onnxruntime's own attention operators, as its optimizer writes them into models. */
 import { floatOf, int, intOf, intsOf, microsoft } from '@murmuration/onnx';
 import type { LoweringContext } from '../passes/lower-operators.ts';
-import {
-  attend,
-  causalBias,
-  joinHeads,
-  refusePast,
-  scaleOf,
-  splitHeads,
-} from './attention.ts';
+import { attend, causalBias, joinHeads, refusePast, scaleOf, splitHeads } from './attention.ts';
 
 const int64Code = 7;
 const boolCode = 9;
@@ -17,7 +10,11 @@ const boolCode = 9;
 const paddingScore = -10_000;
 
 /** Parts of a value along its last axis. */
-function parts({ ops, backward }: LoweringContext, value: string, sizes: readonly number[]): readonly string[] {
+function parts(
+  { ops, backward }: LoweringContext,
+  value: string,
+  sizes: readonly number[],
+): readonly string[] {
   return ops('Split', [value, backward.graph.int64s(sizes)], sizes.length, { axis: int(-1) });
 }
 
@@ -51,7 +48,7 @@ function paddingBias(context: LoweringContext, mask: string, key: string): strin
   return op('Where', [shaped, backward.number(0, key), backward.number(score, key)]);
 }
 
-/** Queries, keys and values with biases added, still joined. */
+/** Queries, keys and values with biases added; onnxruntime adds none to those whose heads are split already. */
 function biased(
   context: LoweringContext,
   values: readonly string[],
@@ -60,13 +57,9 @@ function biased(
 ): readonly string[] {
   if (bias === '') return values;
   const each = parts(context, bias, widths);
-  return values.map((value, index) => {
-    if (context.shapeOf(value).length === 3) return context.op('Add', [value, each[index] as string]);
-    const heads = context.sizeOf(value, 1);
-    const width = context.sizeOf(value, 3);
-    const shape = context.backward.graph.int64s([heads, 1, width]);
-    return context.op('Add', [value, context.op('Reshape', [each[index] as string, shape])]);
-  });
+  return values.map((value, index) =>
+    context.shapeOf(value).length === 3 ? context.op('Add', [value, each[index] as string]) : value,
+  );
 }
 
 /** Attention with separate queries, keys and values. */
@@ -79,12 +72,11 @@ export function multiHeadAttention(context: LoweringContext): readonly (string |
   const queryWidth = context.sizeOf(input(0), 2);
   const widthOf = (value: string): number =>
     shapeOf(value).length === 4 ? heads * context.sizeOf(value, 3) : context.sizeOf(value, 2);
-  const [query = '', key = '', value = ''] = biased(
-    context,
-    [input(0), input(1), input(2)],
-    input(3),
-    [queryWidth, widthOf(input(1)), widthOf(input(2))],
-  ).map((each) => splitHeads(context, each, heads));
+  const [query = '', key = '', value = ''] = biased(context, [input(0), input(1), input(2)], input(3), [
+    queryWidth,
+    widthOf(input(1)),
+    widthOf(input(2)),
+  ]).map((each) => splitHeads(context, each, heads));
   const bias = [
     ...(input(5) === '' ? [] : [input(5)]),
     ...(input(4) === '' ? [] : [paddingBias(context, input(4), key)]),
@@ -92,11 +84,7 @@ export function multiHeadAttention(context: LoweringContext): readonly (string |
   ];
   const settings = { scale: scaleOf(context, query), softcap: 0, bias };
   const { mixed } = attend(context, { query, key, value, heads, keyHeads: heads }, settings);
-  return [
-    joinHeads(context, mixed),
-    context.has(1) ? key : undefined,
-    context.has(2) ? value : undefined,
-  ];
+  return [joinHeads(context, mixed), context.has(1) ? key : undefined, context.has(2) ? value : undefined];
 }
 
 /** Attention that also multiplies its input with the weights of queries, keys and values. */
@@ -158,9 +146,5 @@ export function groupQueryAttention(context: LoweringContext): readonly (string 
   const bias = [...(input(10) === '' ? [] : [input(10)]), causalBias(context, query, key, window)];
   const settings = { scale: scaleOf(context, query), softcap: floatOf(node, 'softcap', 0), bias };
   const { mixed } = attend(context, { query, key, value, heads, keyHeads }, settings);
-  return [
-    joinHeads(context, mixed),
-    context.has(1) ? key : undefined,
-    context.has(2) ? value : undefined,
-  ];
+  return [joinHeads(context, mixed), context.has(1) ? key : undefined, context.has(2) ? value : undefined];
 }

@@ -18,6 +18,8 @@ export interface LoweringContext {
   readonly ops: Backward['ops'];
   /** The name of the node's input at an index; the empty name if it is left out. */
   input(index: number): string;
+  /** Whether a parameter reaches the input at an index. */
+  isReached(index: number): boolean;
   /** Whether the node has an output at an index. */
   has(output: number): boolean;
   shapeOf(value: string): readonly Dimension[];
@@ -53,13 +55,19 @@ function reachedValues(model: Model, parameters: readonly string[]): ReadonlySet
   return reached;
 }
 
-function createContext(node: Node, backward: Backward, shared: Map<string, string>): LoweringContext {
+function createContext(
+  node: Node,
+  backward: Backward,
+  shared: Map<string, string>,
+  reached: ReadonlySet<string>,
+): LoweringContext {
   return {
     node,
     backward,
     op: backward.op,
     ops: backward.ops,
     input: (index) => node.inputs[index] ?? '',
+    isReached: (index) => reached.has(node.inputs[index] ?? ''),
     has: (output) => (node.outputs[output] ?? '') !== '',
     shapeOf: backward.shapeOf,
     sizeOf(value, axis) {
@@ -130,7 +138,7 @@ export function lowerOperators(model: Model, parameters: readonly string[], lowe
   const pieces: { node: Node; values: readonly (string | undefined)[]; to: number }[] = [];
   const nodes: Node[] = [];
   for (const node of model.graph.nodes) {
-    const values = loweringOf(node)?.(createContext(node, backward, shared));
+    const values = loweringOf(node)?.(createContext(node, backward, shared, reached));
     if (values) pieces.push({ node, values, to: backward.graph.graph().nodes.length });
   }
   const whole = backward.graph.model();

@@ -1,9 +1,12 @@
 import type { Model, Node } from '@murmuration/onnx';
 import { batchNormalization } from '../lowerings/batch-normalization.ts';
+import { convolution } from '../lowerings/convolution.ts';
 import { type Lowerings, lowerOperators } from './lower-operators.ts';
 
-/** Operators that have a gradient rule of their own but no kernel for training in stock onnxruntime. */
-const lowerings: Lowerings = { BatchNormalization: batchNormalization };
+/**
+ * Operators that have a gradient rule of their own but no kernel for training in stock onnxruntime, or a slow one.
+ */
+const lowerings: Lowerings = { BatchNormalization: batchNormalization, Conv: convolution };
 
 /** Nodes are told apart by the names of what they give, which are unique. */
 const namedByOutput = (node: Node): Node => ({

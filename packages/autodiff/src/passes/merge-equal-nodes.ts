@@ -62,7 +62,7 @@ export function mergeEqualNodes(model: Model): Model {
       random.has(node.operator) ||
       subgraphsOf(node).length > 0 ||
       node.outputs.some((output) => outputs.has(output));
-    const key = nodeKey(node);
+    const key = fixed ? '' : nodeKey(node);
     const known = fixed ? undefined : first.get(key);
     if (known) {
       for (const [index, output] of node.outputs.entries()) renamed.set(output, known[index] as string);

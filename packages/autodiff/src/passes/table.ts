@@ -1,10 +1,13 @@
 import type { Model } from '@murmuration/onnx';
 import { lowerings } from '../lowerings/table.ts';
+import { dropSteps } from './drop-steps.ts';
 import { exposeStatistics } from './expose-statistics.ts';
 import { exposeSteps } from './expose-steps.ts';
 import { lowerOperators } from './lower-operators.ts';
 import { lowerTraining } from './lower-training.ts';
 import { mergeEqualNodes } from './merge-equal-nodes.ts';
+import { orderNodes } from './order-nodes.ts';
+import { recomputeCheap } from './recompute-cheap.ts';
 
 /** Rewrites a model into one that computes the same; the parameters are the values by which it is differentiated. */
 export type Pass = (model: Model, parameters: readonly string[]) => Model;
@@ -20,4 +23,7 @@ export const loweringPasses: readonly Pass[] = [
 ];
 
 /** Run in this order on the whole training graph: they replace several nodes by fewer. */
-export const fusingPasses: readonly Pass[] = [lowerTraining, mergeEqualNodes];
+export const fusingPasses: readonly Pass[] = [dropSteps, lowerTraining, mergeEqualNodes];
+
+/** Run last: they decide what is held, what is computed again, and when. */
+export const schedulingPasses: readonly Pass[] = [recomputeCheap, orderNodes];

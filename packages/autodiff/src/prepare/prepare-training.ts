@@ -1,6 +1,6 @@
 /**
  * From the ONNX file that an institution has to the graph that a run shares. In order: the newest operator forms and
- * constants folded (`upgradeModel`, `simplifyModel`), text inputs bound, the loss put on, adapters inserted, weights
+ * constants folded (`upgradeModel`, `simplifyModel`), weights that were written twice tied, text inputs bound, the loss put on, adapters inserted, weights
  * taken out. What comes out is a *training model*: inputs are samples, parameters (metadata `murmuration.parameters`)
  * and frozen weights (`murmuration.frozen`); outputs are `loss` and what the file gave. Everything that a peer will
  * execute is in that graph, as standard operators.
@@ -20,6 +20,7 @@ import { AutodiffError } from '../errors.ts';
 import { attachAdapters } from './lora.ts';
 import { attachLoss, type LossSettings } from './losses.ts';
 import { bindTextInputs, type TextInputs, tokensOf } from './text-inputs.ts';
+import { tieWeights } from './tie-weights.ts';
 import { chooseWeights, statisticsOf, type Trainable, weightsOf } from './trainable.ts';
 import { insideTraining, outsideTraining } from './training-mode.ts';
 import { takeWeightsOut, type WithoutWeights } from './weights.ts';
@@ -103,7 +104,7 @@ function renamed(model: Model, names: ReadonlyMap<string, string>): Model {
  */
 export function prepareTraining(file: Model, request: TrainingRequest): WithoutWeights {
   const { trains, text } = request;
-  const plain = simplifyModel(upgradeModel(file));
+  const plain = tieWeights(simplifyModel(upgradeModel(file)));
   const bound = text ? bindTextInputs(plain, text) : plain;
   const { model: whole, loss, logits } = attachLoss(inMode(bound, request), request.loss);
   const names = new Map([[loss, 'loss'], ...(text && logits ? [[logits, 'logits'] as const] : [])]);

@@ -7,7 +7,7 @@ import { matchesPattern } from './patterns.ts';
 /** What trains: every weight, those with matching names, or small matrices beside chosen weights. */
 export type Trainable =
   | { readonly kind: 'all' }
-  /** Names of weights; `*` stands for any text, a pattern without it for any part of a name. */
+  /** Names of weights; `*` stands for any text, a pattern without it for any part of a name, `!` in front excludes. */
   | { readonly kind: 'pattern'; readonly patterns: readonly string[] }
   /**
    * Low-rank adaptation (Hu et al. 2021): y = x·W + (alpha/rank)·(x·A)·B with A and B trained. `targets` are patterns
@@ -21,6 +21,9 @@ export type Trainable =
       readonly targets: readonly string[];
     };
 
+/** Tables that exporters write like weights, and that nobody trains: the frequencies of rotary embeddings. */
+const tables = ['*inv_freq'];
+
 /** Inputs of operators that set how they work and are no weights, by position. */
 const settingInputs: Readonly<Record<string, readonly number[]>> = {
   Clip: [1, 2],
@@ -32,6 +35,7 @@ const settingInputs: Readonly<Record<string, readonly number[]>> = {
   QuantizeLinear: [1],
   DequantizeLinear: [1],
   BatchNormalization: [3, 4],
+  RotaryEmbedding: [1, 2],
 };
 
 const usesAsWeight = (node: Node, name: string): boolean =>
@@ -51,18 +55,23 @@ function reachesLoss(model: Model, loss: string): ReadonlySet<string> {
 
 /**
  * The float32 initializers with more than one element that reach the loss as weights: all that can train, in the
- * order of the graph. Single numbers are constants of the computation, not weights.
+ * order of the graph. Single numbers are constants of the computation, not weights; nor are known tables.
  */
 export function weightsOf(model: Model, loss: string): readonly Tensor[] {
   const reaching = reachesLoss(model, loss);
   return model.graph.initializers.filter(
-    ({ name, type, data }) => type === 'float32' && data.length > 1 && reaching.has(name),
+    ({ name, type, data }) =>
+      type === 'float32' && data.length > 1 && reaching.has(name) && !matchesPattern(name, tables),
   );
 }
 
 /** The weights among `weights` that patterns choose. Throws `AutodiffError` `bad-request` when one chooses nothing. */
 export function chooseWeights(weights: readonly Tensor[], patterns: readonly string[]): readonly Tensor[] {
-  const idle = patterns.find((pattern) => !weights.some(({ name }) => matchesPattern(name, [pattern])));
+  const excluding = patterns.filter((pattern) => pattern.startsWith('!')).map((pattern) => pattern.slice(1));
+  const including = patterns.filter((pattern) => !pattern.startsWith('!'));
+  const idle = [...including, ...excluding].find(
+    (pattern) => !weights.some(({ name }) => matchesPattern(name, [pattern])),
+  );
   if (idle !== undefined || patterns.length === 0)
     throw new AutodiffError(
       `expected patterns that match weights, got ${idle === undefined ? 'none' : JSON.stringify(idle)}; the weights are ${weights
@@ -71,7 +80,10 @@ export function chooseWeights(weights: readonly Tensor[], patterns: readonly str
         .join(', ')}${weights.length > 20 ? ', …' : ''}`,
       { code: 'bad-request', patterns },
     );
-  return weights.filter(({ name }) => matchesPattern(name, patterns));
+  return weights.filter(
+    ({ name }) =>
+      (including.length === 0 || matchesPattern(name, including)) && !matchesPattern(name, excluding),
+  );
 }
 
 /** A running statistic of a batch normalization in training mode. */

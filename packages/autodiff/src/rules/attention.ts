@@ -19,9 +19,12 @@ const rotaryEmbedding: GradientRule = (context) => {
 const rootMeanSquare: GradientRule = (context) => {
   const { op, node, gradient, backward } = context;
   const [x, gain] = [context.input(0), context.input(1)];
-  const inverse = context.output(1);
-  if (inverse === '' || context.gradients[1] !== undefined || context.gradients[0] === undefined)
-    throw unsupported(node, 'expected its inverse deviation as an output that nothing but the gradient reads');
+  if (context.output(1) === '' || context.gradients[1] !== undefined || context.gradients[0] === undefined)
+    throw unsupported(
+      node,
+      'expected its inverse deviation as an output that nothing but the gradient reads',
+    );
+  const inverse = backward.castLike(context.output(1), x);
   const shape = backward.shapeOf(x);
   const first = fromFront(intOf(node, 'axis', -1), shape.length);
   const axes = backward.graph.int64s(shape.slice(first).map((_, index) => first + index));

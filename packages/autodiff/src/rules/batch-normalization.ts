@@ -5,10 +5,10 @@
  * statistics are made by `batchStatistics` both here and where the operator itself is replaced
  * (lowerings/batch-normalization.ts), and then merged because they are equal.
  */
-import { floatOf, int, intOf, type Node } from '@murmuration/onnx';
+import { float, floatOf, int, intOf, type Node } from '@murmuration/onnx';
 import type { Backward } from '../backward.ts';
 import { type GradientRule, type GradientRules, type RuleContext, unsupported } from './rule.ts';
-import { axesButChannels } from './window.ts';
+import { axesButChannels, spatialFrom } from './window.ts';
 
 const defaultEpsilon = 1e-5;
 
@@ -31,6 +31,18 @@ export const sumPerChannel = (backward: Backward, value: string, operator = 'Red
     keepdims: int(0),
   });
 
+/** The number of values per channel. The batch's size is read where it enters the graph, once for all layers. */
+function countPerChannel(backward: Backward, x: string): string {
+  const [batch, , ...positions] = backward.shapeOf(x);
+  const source = backward.graph.graph().inputs.find(({ shape }) => shape?.[0] === batch);
+  const isKnown = positions.every((size): size is number => typeof size === 'number');
+  if (typeof batch === 'number' || !source || !isKnown)
+    return backward.countValue(x, axesButChannels(positions.length + spatialFrom));
+  const images = backward.castLike(backward.sizeValue(source.name, 0), x);
+  const perImage = positions.reduce((product, size) => product * size, 1);
+  return backward.op('Mul', [images, backward.number(perImage, x)]);
+}
+
 /** What a batch says of itself, per channel. */
 export interface BatchStatistics {
   /** x with each channel's mean taken off. */
@@ -43,9 +55,11 @@ export interface BatchStatistics {
   readonly inverse: string;
 }
 
+export const epsilonOf = (node: Node): number => floatOf(node, 'epsilon', defaultEpsilon);
+
 /** 1 / √(variance + ε). */
 export const inverseDeviation = (backward: Backward, node: Node, variance: string): string => {
-  const epsilon = backward.number(floatOf(node, 'epsilon', defaultEpsilon), variance);
+  const epsilon = backward.number(epsilonOf(node), variance);
   return backward.op('Reciprocal', [backward.op('Sqrt', [backward.op('Add', [variance, epsilon])])]);
 };
 
@@ -56,7 +70,7 @@ export function batchStatistics(backward: Backward, node: Node): BatchStatistics
   const mean = sumPerChannel(backward, x, 'ReduceMean');
   const centered = backward.op('Sub', [x, perChannel(backward, mean, rank)]);
   const squares = sumPerChannel(backward, centered, 'ReduceSumSquare');
-  const variance = backward.op('Div', [squares, backward.countValue(x, axesButChannels(rank))]);
+  const variance = backward.op('Div', [squares, countPerChannel(backward, x)]);
   return { centered, mean, variance, inverse: inverseDeviation(backward, node, variance) };
 }
 
@@ -106,12 +120,18 @@ const byBatch: GradientRule = (context) => {
   const sum = sumPerChannel(backward, dy);
   const correlation = op('Mul', [sumPerChannel(backward, op('Mul', [dy, centered])), inverse]);
   const byInput = (): string => {
-    const count = backward.countValue(context.input(0), axesButChannels(rank));
-    const factor = op('Mul', [context.input(1), inverse]);
-    const share = op('Div', [factor, count]);
-    const along = op('Mul', [op('Mul', [correlation, inverse]), share]);
-    const ofCentered = op('Add', [op('Mul', [centered, wide(along)]), wide(op('Mul', [sum, share]))]);
-    return op('Sub', [op('Mul', [dy, wide(factor)]), ofCentered]);
+    const count = countPerChannel(backward, context.input(0));
+    const scale = context.input(1);
+    const direct = op(
+      'BatchNormalization',
+      [dy, scale, backward.zerosLike(scale), op('Div', [sum, count]), variance],
+      {
+        epsilon: float(epsilonOf(node)),
+      },
+    );
+    const square = op('Mul', [inverse, inverse]);
+    const along = op('Mul', [op('Mul', [correlation, scale]), op('Div', [square, count])]);
+    return op('Sub', [direct, op('Mul', [centered, wide(along)])]);
   };
   return [
     context.needs(0) ? byInput() : undefined,

@@ -1,4 +1,5 @@
 import { type Dimension, int, ints, intsOf, type Node, textOf } from '@murmuration/onnx';
+import type { Backward } from '../backward.ts';
 import { type GradientRule, type GradientRules, type RuleContext, unsupported } from './rule.ts';
 import {
   axesButChannels,
@@ -10,10 +11,11 @@ import {
   type Window,
   windowOf,
 } from './window.ts';
+import { inputGradient, isSmall, kernelGradient, rowWindow } from './window-rows.ts';
 
-/** The spatial sizes of a kernel given as the second input. */
-function kernelOf({ node, shape }: RuleContext): readonly number[] {
-  const sizes = shape(1);
+/** The spatial sizes of a kernel given as a node's second input. Throws `AutodiffError` `unsupported`. */
+export function kernelOf(node: Node, backward: Backward): readonly number[] {
+  const sizes = backward.shapeOf(node.inputs[1] ?? '');
   const constant = sizes.filter((size): size is number => typeof size === 'number');
   if (constant.length < sizes.length)
     throw unsupported(node, `expected a kernel of constant shape, got [${sizes}]`);
@@ -28,13 +30,20 @@ const byBias = ({ op, backward, gradient }: RuleContext): string =>
 
 const convolution: GradientRule = (context) => {
   const { node, backward, gradient } = context;
-  const window = windowOf(node, kernelOf(context), context.shape(0).slice(spatialFrom));
+  const window = windowOf(node, kernelOf(node, backward), context.shape(0).slice(spatialFrom));
   const [x, kernel, group] = [context.input(0), context.input(1), groupOf(node)];
+  const rows = rowWindow(window, group, context.shape(0), backward.shapeOf(context.output(0)));
+  const byInput = (): string =>
+    rows && isSmall(rows)
+      ? inputGradient(backward, { gradient, kernel, rows })
+      : spreadBack(backward, { outputs: gradient, kernel, window, group, like: x });
+  const byKernel = (): string =>
+    rows
+      ? kernelGradient(backward, { x, gradient, kernel, rows })
+      : correlate(backward, { inputs: x, outputs: gradient, window, group });
   return [
-    context.needs(0)
-      ? spreadBack(backward, { outputs: gradient, kernel, window, group, like: x })
-      : undefined,
-    context.needs(1) ? correlate(backward, { inputs: x, outputs: gradient, window, group }) : undefined,
+    context.needs(0) ? byInput() : undefined,
+    context.needs(1) ? byKernel() : undefined,
     context.needs(2) ? byBias(context) : undefined,
   ];
 };
@@ -68,7 +77,7 @@ function transposedPads(
  */
 function transposedWindow(context: RuleContext): Window {
   const { node } = context;
-  const kernel = kernelOf(context);
+  const kernel = kernelOf(node, context.backward);
   const sizes = context.shape(0).slice(spatialFrom);
   const automatic = textOf(node, 'auto_pad', 'NOTSET');
   const outputShape = intsOf(node, 'output_shape')?.slice(-kernel.length);

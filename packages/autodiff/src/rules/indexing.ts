@@ -12,14 +12,8 @@ const axisFirst = (rank: number, axis: number): readonly number[] => [
 
 /** Zeros of the first input's shape with its axes in another order. */
 function zerosInOrder({ op, backward, input }: RuleContext, order: readonly number[]): string {
-  const shape = backward.shapeOf(input(0));
   if (order.every((axis, index) => axis === index)) return backward.zerosLike(input(0));
-  const sizes = order.map((axis) => shape[axis]);
-  const list = sizes.every((size) => typeof size === 'number')
-    ? backward.graph.int64s(sizes)
-    : op('Gather', [op('Shape', [input(0)]), backward.graph.int64s(order)]);
-  const zero = op('Expand', [backward.number(0, input(0)), list]);
-  return zero;
+  return op('Expand', [backward.number(0, input(0)), backward.sizesValue(input(0), order)]);
 }
 
 /**

@@ -57,7 +57,8 @@ export function scatterBack(context: RuleContext): string {
   const { op, node, backward, gradient } = context;
   const { graph } = backward;
   const x = context.input(0);
-  const range = op('Range', [graph.int64(0), op('Size', [x]), graph.int64(1)]);
+  const count = op('ReduceProd', [backward.shapeValue(x)], { keepdims: int(0) });
+  const range = op('Range', [graph.int64(0), count, graph.int64(1)]);
   const positions = op('Reshape', [range, backward.shapeValue(x)]);
   const chosen = op(node.operator, [positions, ...node.inputs.slice(1)], node.attributes);
   const flat = graph.int64s([-1]);
@@ -139,11 +140,13 @@ const reverseSequence: GradientRule = (context) => [
 const centerCropPad: GradientRule = (context) => {
   const { op, node, backward } = context;
   const axes = intsOf(node, 'axes');
-  const shape = backward.shapeValue(context.input(0));
   const rank = rankOf(context);
   const target = axes
-    ? op('Gather', [shape, backward.graph.int64s(axes.map((axis) => fromFront(axis, rank)))])
-    : shape;
+    ? backward.sizesValue(
+        context.input(0),
+        axes.map((axis) => fromFront(axis, rank)),
+      )
+    : backward.shapeValue(context.input(0));
   return [op('CenterCropPad', [context.gradient, target], context.attributes)];
 };
 

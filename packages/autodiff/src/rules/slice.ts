@@ -24,7 +24,7 @@ function slicedAxes({ node, backward, shape }: RuleContext): Sliced | undefined 
 const clamp = (value: number, low: number, high: number): number => Math.min(Math.max(value, low), high);
 
 /** Position of the first chosen element along each axis. */
-function firstPositions(context: RuleContext, { steps }: Sliced, sizes: readonly Dimension[]): string {
+function firstPositions(context: RuleContext, { axes, steps }: Sliced, sizes: readonly Dimension[]): string {
   const { op, backward } = context;
   const { graph } = backward;
   const starts = backward.numbersOf(context.input(1));
@@ -36,22 +36,11 @@ function firstPositions(context: RuleContext, { steps }: Sliced, sizes: readonly
     return clamp(start < 0 ? start + size : start, 0, size - (highest[index] ?? 0));
   });
   if (known?.every((start) => start !== undefined)) return graph.int64s(known);
-  const size = sizeList(context, sizes, slicedAxes(context)?.axes ?? []);
+  const size = backward.sizesValue(context.input(0), axes);
   const given = op('Cast', [context.input(1)], { to: int(7) });
   const zero = graph.int64(0);
   const fromEnd = op('Where', [op('Less', [given, zero]), op('Add', [given, size]), given]);
   return op('Min', [op('Max', [fromEnd, zero]), op('Sub', [size, graph.int64s(highest)])]);
-}
-
-/** Sizes along axes of the sliced value as an int64 list. */
-function sizeList(
-  { op, backward, input }: RuleContext,
-  sizes: readonly Dimension[],
-  axes: readonly number[],
-): string {
-  return sizes.every((size) => typeof size === 'number')
-    ? backward.graph.int64s(sizes)
-    : op('Gather', [op('Shape', [input(0)]), backward.graph.int64s(axes)]);
 }
 
 /** The gradient with elements that run backwards turned round, and zeros between elements that are a step apart. */
@@ -113,9 +102,7 @@ export function slice(context: RuleContext): string | undefined {
     return op('Pad', [spread, graph.int64s([...before, ...after]), '', graph.int64s(axes)]);
   }
   const axisList = graph.int64s(axes);
-  const length = isConstant(spreadSizes)
-    ? graph.int64s(spreadSizes)
-    : op('Gather', [op('Shape', [spread]), axisList]);
+  const length = backward.sizesValue(spread, axes);
   const backwards = steps.some((step) => step < 0);
   const turnedLength = backwards
     ? op('Mul', [
@@ -124,6 +111,6 @@ export function slice(context: RuleContext): string | undefined {
       ])
     : undefined;
   const before = turnedLength ? op('Sub', [first, turnedLength]) : first;
-  const missing = op('Sub', [sizeList(context, sizes, axes), op('Add', [before, length])]);
+  const missing = op('Sub', [backward.sizesValue(context.input(0), axes), op('Add', [before, length])]);
   return op('Pad', [spread, op('Concat', [before, missing], { axis: int(0) }), '', axisList]);
 }

@@ -11,8 +11,10 @@ import { normalizationRules } from './normalization.ts';
 import { poolingRules } from './pooling.ts';
 import { productRules } from './products.ts';
 import { reductionRules } from './reduction.ts';
+import { resizeRules } from './resize.ts';
 import type { GradientRules } from './rule.ts';
 import { scanRules } from './scan.ts';
+import { signalRules } from './signal.ts';
 
 export { withoutGradient } from './without-gradient.ts';
 
@@ -31,5 +33,7 @@ export const gradientRules: GradientRules = {
   ...layoutRules,
   ...indexingRules,
   ...reductionRules,
+  ...resizeRules,
   ...scanRules,
+  ...signalRules,
 };

@@ -29,6 +29,7 @@ const settings: Readonly<Record<string, readonly number[]>> = {
   Pad: [2],
   Range: [0, 1, 2],
   Resize: [1, 2],
+  RotaryEmbedding: [1, 2],
   SoftmaxCrossEntropyLoss: [2],
   Upsample: [1],
 };

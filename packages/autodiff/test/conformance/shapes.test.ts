@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { runInNewContext } from 'node:vm';
 import { type Dimension, inferShapes, type KnownValue, type Model, readModel } from '@murmuration/onnx';
 import { type ConformanceCase, casesByOperator } from './cases.ts';
+import { evaluator, type Sizes } from './evaluate.ts';
 import { caseKey } from './exceptions.ts';
 
 /** Operators whose output sizes depend on the values of float inputs. */
@@ -26,7 +26,7 @@ function withConstants(stored: ConformanceCase): Model {
 /** The same with a symbol for every dimension above 1 of the inputs that are left. */
 function withSymbols(model: Model): {
   readonly model: Model;
-  readonly sizes: Readonly<Record<string, number>>;
+  readonly sizes: Sizes;
 } {
   const sizes: Record<string, number> = {};
   const inputs = model.graph.inputs.map((input) => ({
@@ -40,18 +40,15 @@ function withSymbols(model: Model): {
   return { model: { ...model, graph: { ...model.graph, inputs } }, sizes };
 }
 
-/** What a dimension is when its symbols have these sizes. */
-const evaluate = (dimension: Dimension, sizes: Readonly<Record<string, number>>): number =>
-  Number(runInNewContext(String(dimension), { ...sizes, floor: Math.floor }));
-
 function assertConsistent(
   found: KnownValue | undefined,
   shape: readonly number[],
-  sizes: Readonly<Record<string, number>>,
+  sizes: Sizes,
   message: string,
 ): void {
   if (!found?.shape) return;
-  const evaluated = found.shape.map((size, axis) => (size === '?' ? shape[axis] : evaluate(size, sizes)));
+  const evaluate = evaluator(sizes);
+  const evaluated = found.shape.map((size, axis) => evaluate(size) ?? shape[axis]);
   assert.deepEqual(evaluated, shape, `${message}: inferred [${found.shape}]`);
 }
 

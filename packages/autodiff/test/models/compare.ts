@@ -57,16 +57,17 @@ export function attachSquareLoss(model: Model, output: string): Model {
   };
 }
 
-/** Norm of the difference over norm of the expected values; the difference alone where nothing is expected. */
-export function relativeError(values: ArrayLike<number>, expected: ArrayLike<number>): number {
+const norm = (values: ArrayLike<number>): number => Math.hypot(...Array.from(values));
+
+/**
+ * Norm of the difference over norm of the expected values. Where exact arithmetic gives zero (a bias in front of a
+ * normalization, a key's bias under a softmax) the difference is measured against the largest gradient instead.
+ */
+export function relativeError(values: ArrayLike<number>, expected: ArrayLike<number>, largest: number): number {
   if (values.length !== expected.length) return Number.POSITIVE_INFINITY;
-  let difference = 0;
-  let size = 0;
-  for (let index = 0; index < expected.length; index++) {
-    difference += ((values[index] as number) - (expected[index] as number)) ** 2;
-    size += (expected[index] as number) ** 2;
-  }
-  return size > 0 ? Math.sqrt(difference / size) : Math.sqrt(difference);
+  const difference = norm(Array.from(expected, (value, index) => value - (values[index] as number)));
+  const size = norm(expected);
+  return difference / (size > 0 ? size : largest);
 }
 
 function transposed({ shape, data }: Tensor): Float32Array {
@@ -114,16 +115,19 @@ export async function compareFile(
   const lossTensor = (entry.loss ?? entry.square)?.tensor ?? '';
   const expected: [string, ArrayLike<number>][] = [
     [loss, stored(tensors, lossTensor).data as Float32Array],
-    ...Object.entries(entry.gradients).map(([name, { tensor, transposed: flipped }]): [string, Float32Array] => {
-      const found = stored(tensors, tensor);
-      return [gradientName(name), flipped ? transposed(found) : (found.data as Float32Array)];
-    }),
+    ...Object.entries(entry.gradients).map(
+      ([name, { tensor, transposed: flipped }]): [string, Float32Array] => {
+        const found = stored(tensors, tensor);
+        return [gradientName(name), flipped ? transposed(found) : (found.data as Float32Array)];
+      },
+    ),
   ];
+  const largest = Math.max(...expected.slice(1).map(([, numbers]) => norm(numbers)));
   return expected
     .map(([value, numbers]) => ({
       value,
-      error: relativeError(outputs[value] ?? [], numbers),
-      expectedNorm: Math.hypot(...Array.from(numbers)),
+      error: relativeError(outputs[value] ?? [], numbers, largest),
+      expectedNorm: norm(numbers),
     }))
     .toSorted((left, right) => right.error - left.error);
 }
@@ -132,6 +136,8 @@ export async function compareFile(
 export const operatorsOf = (model: Model): readonly string[] =>
   [
     ...new Set(
-      model.graph.nodes.map(({ operator, domain }) => (domain === microsoft ? `${domain}.${operator}` : operator)),
+      model.graph.nodes.map(({ operator, domain }) =>
+        domain === microsoft ? `${domain}.${operator}` : operator,
+      ),
     ),
   ].toSorted();

@@ -21,11 +21,20 @@ export function readSafetensors(gzipped: Uint8Array): ReadonlyMap<string, Tensor
   const headerEnd = 8 + Number(bytes.readBigUInt64LE(0));
   const header = JSON.parse(bytes.toString('utf8', 8, headerEnd)) as Readonly<Record<string, Entry>>;
   return new Map(
-    Object.entries(header).map(([name, { dtype, shape, data_offsets: [start, end] }]) => {
-      const known = types[dtype];
-      if (!known) throw new Error(`tensor ${name}: expected one of ${Object.keys(types)}, got ${dtype}`);
-      const data = known[1](Uint8Array.from(bytes.subarray(headerEnd + start, headerEnd + end)).buffer);
-      return [name, { name, type: known[0], shape, data }];
-    }),
+    Object.entries(header).map(
+      ([
+        name,
+        {
+          dtype,
+          shape,
+          data_offsets: [start, end],
+        },
+      ]) => {
+        const known = types[dtype];
+        if (!known) throw new Error(`tensor ${name}: expected one of ${Object.keys(types)}, got ${dtype}`);
+        const data = known[1](Uint8Array.from(bytes.subarray(headerEnd + start, headerEnd + end)).buffer);
+        return [name, { name, type: known[0], shape, data }];
+      },
+    ),
   );
 }

@@ -111,6 +111,42 @@ test('prepareTraining chooses weights by patterns and leaves the others in the g
   assert.ok(model.graph.initializers.some(({ name }) => name === 'first.weight'));
 });
 
+test('prepareTraining leaves out what patterns exclude', () => {
+  const trains = { kind: 'pattern', patterns: ['!embedding', '!*.bias'] } as const;
+  assert.deepEqual(
+    parametersOf(prepareTraining(textNetwork(), { ...textRequest, trains }).model).map(({ name }) => name),
+    ['first.weight', 'second.weight', 'third.weight', 'norm.weight'],
+  );
+});
+
+test('prepareTraining ties a matrix that was written twice, also transposed', async () => {
+  const values = Float32Array.from({ length: 12 }, (_, index) => Math.sin(index));
+  const transposed = Float32Array.from(
+    { length: 12 },
+    (_, i) => values[(i % 3) * 4 + Math.floor(i / 3)] as number,
+  );
+  const builder = createGraphBuilder('tied');
+  builder.input('x', 'float32', ['batch', 4]);
+  builder.initializer(float32Tensor('in', transposed, [4, 3]));
+  builder.initializer(float32Tensor('again', transposed, [4, 3]));
+  builder.initializer(float32Tensor('out', values, [3, 4]));
+  const hidden = builder.node('Add', [
+    builder.node('MatMul', ['x', 'in']),
+    builder.node('MatMul', ['x', 'again']),
+  ]);
+  builder.node('MatMul', [hidden, 'out'], {}, 'y');
+  builder.output('y', 'float32');
+  const file = builder.model();
+  const { model, parameters } = prepareTraining(file, { loss: { kind: 'mse' }, trains: { kind: 'all' } });
+  assert.deepEqual(
+    parametersOf(model).map(({ name }) => name),
+    ['in'],
+  );
+  const x = tensor([2, 4], [1, 2, 3, 4, 5, 6, 7, 8]);
+  const exported = exportModel(model, { parameters });
+  assertClose(await run(exported, 'y', { x }), await run(file, 'y', { x }), 1e-4);
+});
+
 test('prepareTraining takes large frozen weights out of the graph', () => {
   const builder = createGraphBuilder('large');
   builder.input('x', 'float32', ['batch', 40]);

@@ -73,7 +73,10 @@ const ofOnnx: readonly RuleCase[] = [
     attributes: { axis: int(1), epsilon: float(0.1) },
   },
   { operator: 'SimplifiedLayerNormalization', inputs: [x(3, 5), x(5)] },
-  { operator: 'RotaryEmbedding', inputs: [split(2, 2, 3, 8), ...cache, integers([0, 1, 2, 3, 4, 1], [2, 3])] },
+  {
+    operator: 'RotaryEmbedding',
+    inputs: [split(2, 2, 3, 8), ...cache, integers([0, 1, 2, 3, 4, 1], [2, 3])],
+  },
   {
     operator: 'RotaryEmbedding',
     inputs: [joined(2, 3, 16), table(5, 3), table(5, 3), integers([4, 0, 2, 2, 1, 0], [2, 3])],
@@ -84,14 +87,44 @@ const ofOnnx: readonly RuleCase[] = [
     operator: 'RotaryEmbedding',
     inputs: [
       split(1, 2, 3, 8),
-      ...[1, 2].map((seed): CaseInput => ({
-        constant: tensor(
-          [1, 3, 4],
-          Array.from({ length: 12 }, (_, index) => Math.cos(seed * index)),
-        ),
-      })),
+      ...[1, 2].map(
+        (seed): CaseInput => ({
+          constant: tensor(
+            [1, 3, 4],
+            Array.from({ length: 12 }, (_, index) => Math.cos(seed * index)),
+          ),
+        }),
+      ),
     ],
     note: 'cosines per position',
+  },
+];
+
+const trainedAngles: readonly RuleCase[] = [
+  {
+    operator: 'RotaryEmbedding',
+    inputs: [joined(2, 3, 16), weight(5, 3), weight(5, 3), integers([4, 0, 2, 2, 1, 0], [2, 3])],
+    attributes: { num_heads: int(2), interleaved: int(1), rotary_embedding_dim: int(6) },
+    note: 'trained angles',
+  },
+  {
+    operator: 'RotaryEmbedding',
+    inputs: [split(2, 2, 3, 8), fixed([2, 3, 4], [2]), fixed([2, 3, 4], [2])],
+    note: 'trained angles per position',
+  },
+  {
+    operator: 'RotaryEmbedding',
+    domain: microsoft,
+    inputs: [joined(2, 3, 16), integers([1]), weight(5, 4), weight(5, 4)],
+    attributes: { num_heads: int(2) },
+    note: 'trained angles from a position on',
+  },
+  {
+    operator: 'RotaryEmbedding',
+    domain: microsoft,
+    inputs: [joined(2, 3, 16), integers([1]), table(5, 4), table(5, 4)],
+    attributes: { num_heads: int(2), interleaved: int(1) },
+    note: 'from a position on',
   },
 ];
 
@@ -130,7 +163,15 @@ const attentionOfMicrosoft: readonly RuleCase[] = [
   },
   {
     operator: 'GroupQueryAttention',
-    inputs: [joined(2, 3, 32), joined(2, 3, 16), joined(2, 3, 16), 'absent', 'absent', ...lengths, ...cache],
+    inputs: [
+      joined(2, 3, 64),
+      joined(2, 3, 32),
+      joined(2, 3, 32),
+      'absent',
+      'absent',
+      ...lengths,
+      ...[table(5, 8), table(5, 8)],
+    ],
     attributes: { ...grouped, do_rotary: int(1), rotary_interleaved: int(1) },
     note: 'rotation',
   },
@@ -187,4 +228,9 @@ const fusedOfMicrosoft: readonly RuleCase[] = [
 ].map((each) => ({ ...each, domain: microsoft }));
 
 /** Attention, what transformers need beside it, and what onnxruntime's optimizer makes of both. */
-export const attentionCases: readonly RuleCase[] = [...ofOnnx, ...attentionOfMicrosoft, ...fusedOfMicrosoft];
+export const attentionCases: readonly RuleCase[] = [
+  ...ofOnnx,
+  ...trainedAngles,
+  ...attentionOfMicrosoft,
+  ...fusedOfMicrosoft,
+];

@@ -1,4 +1,5 @@
 import { activationCases } from './activation-cases.ts';
+import { attentionCases } from './attention-cases.ts';
 import { batchNormalizationCases } from './batch-normalization-cases.ts';
 import { convolutionCases } from './convolution-cases.ts';
 import { elementwiseCases } from './elementwise-cases.ts';
@@ -8,12 +9,16 @@ import { lossCases } from './loss-cases.ts';
 import { normalizationCases } from './normalization-cases.ts';
 import { poolingCases } from './pooling-cases.ts';
 import { productCases } from './product-cases.ts';
+import { recurrentCases } from './recurrent-cases.ts';
 import { reductionCases } from './reduction-cases.ts';
+import { resizeCases } from './resize-cases.ts';
 import type { RuleCase } from './rule-case.ts';
+import { signalCases } from './signal-cases.ts';
 
 /** Every rule of the table, on several shapes and attributes. */
 export const cases: readonly RuleCase[] = [
   ...activationCases,
+  ...attentionCases,
   ...batchNormalizationCases,
   ...convolutionCases,
   ...elementwiseCases,
@@ -23,5 +28,8 @@ export const cases: readonly RuleCase[] = [
   ...normalizationCases,
   ...poolingCases,
   ...productCases,
+  ...recurrentCases,
   ...reductionCases,
+  ...resizeCases,
+  ...signalCases,
 ];

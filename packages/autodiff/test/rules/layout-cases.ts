@@ -2,7 +2,7 @@ import { int, ints, text } from '@murmuration/onnx';
 import { constant, integer, integers, type RuleCase, x } from './rule-case.ts';
 
 const shapes: readonly RuleCase[] = [
-  { operator: 'Reshape', inputs: [x(2, 6), integers([3, -1])], onlyStatic: true },
+  { operator: 'Reshape', inputs: [x(2, 6), integers([3, -1])] },
   { operator: 'Reshape', inputs: [x(2, 3, 4), integers([0, -1])] },
   { operator: 'Flatten', inputs: [x(2, 3, 4)] },
   { operator: 'Flatten', inputs: [x(2, 3, 4)], attributes: { axis: int(-1) } },
@@ -11,41 +11,36 @@ const shapes: readonly RuleCase[] = [
   { operator: 'Unsqueeze', inputs: [x(2, 3), integers([0, -1])] },
   { operator: 'Transpose', inputs: [x(2, 3, 4)] },
   { operator: 'Transpose', inputs: [x(2, 3, 4)], attributes: { perm: ints([1, 2, 0]) } },
-  { operator: 'Concat', inputs: [x(2, 3), x(2, 2)], attributes: { axis: int(1) }, onlyStatic: true },
+  { operator: 'Concat', inputs: [x(2, 3), x(2, 2)], attributes: { axis: int(1) } },
   {
     operator: 'Concat',
     inputs: [x(2, 3), x(1, 3), x(4, 3)],
     attributes: { axis: int(-2) },
-    onlyStatic: true,
   },
   { operator: 'Split', inputs: [x(2, 6), integers([1, 2, 3])], attributes: { axis: int(1) }, outputs: 3 },
-  { operator: 'Split', inputs: [x(5, 2)], attributes: { num_outputs: int(2) }, outputs: 2, onlyStatic: true },
-  { operator: 'Slice', inputs: [x(5, 4), integers([1]), integers([4])], onlyStatic: true },
+  { operator: 'Split', inputs: [x(5, 2)], attributes: { num_outputs: int(2) }, outputs: 2 },
+  { operator: 'Slice', inputs: [x(5, 4), integers([1]), integers([4])] },
   { operator: 'Slice', inputs: [x(5, 4), integers([0]), integers([1]), integers([-1])] },
   {
     operator: 'Slice',
     inputs: [x(3, 4, 5), integers([1, 0]), integers([3, 99]), integers([-1, 0])],
-    onlyStatic: true,
   },
   {
     operator: 'Slice',
     inputs: [x(5, 4), integers([-2]), integers([99]), integers([0])],
     note: 'from the end',
-    onlyStatic: true,
   },
   {
     operator: 'Slice',
     inputs: [x(5, 6), integers([-1, 1]), integers([-6, 6]), integers([0, 1]), integers([-2, 2])],
     note: 'steps',
-    onlyStatic: true,
   },
   {
     operator: 'Slice',
     inputs: [x(5, 6), integers([4, 0]), integers([0, 6]), 'absent', integers([-2, 3])],
     note: 'steps along the first axes',
-    onlyStatic: true,
   },
-  { operator: 'Expand', inputs: [x(3, 1), integers([2, 1, 4])], onlyStatic: true },
+  { operator: 'Expand', inputs: [x(3, 1), integers([2, 1, 4])] },
   { operator: 'Expand', inputs: [x(), integers([2, 3])] },
   { operator: 'Expand', inputs: [x(2, 1), integers([3])] },
   { operator: 'Trilu', inputs: [x(2, 4, 4), integer(1)], attributes: { upper: int(0) } },
@@ -71,12 +66,11 @@ const shapes: readonly RuleCase[] = [
     inputs: [x(2, 3), integers([2, 3])],
     attributes: { time_axis: int(1), batch_axis: int(0) },
   },
-  { operator: 'CenterCropPad', inputs: [x(5, 4), integers([2, 7])], onlyStatic: true },
+  { operator: 'CenterCropPad', inputs: [x(5, 4), integers([2, 7])] },
   {
     operator: 'CenterCropPad',
     inputs: [x(2, 5, 6), integers([8, 3])],
     attributes: { axes: ints([-2, 2]) },
-    onlyStatic: true,
   },
 ];
 

@@ -1,4 +1,12 @@
-import { type Attributes, float, floats, int, text } from '@murmuration/onnx';
+import {
+  type Attributes,
+  createGraphBuilder,
+  float,
+  floats,
+  graphAttribute,
+  int,
+  text,
+} from '@murmuration/onnx';
 import { tensor } from '../run-model.ts';
 import type { CaseInput, RuleCase } from './rule-case.ts';
 
@@ -63,9 +71,19 @@ const forAll: readonly Variant[] = [
   { note: 'batch first', batchFirst: true, directions: 2, states: true },
 ];
 
+/** h′ = tanh(h·x), which is also what each step gives. */
+function products(): Attributes {
+  const body = createGraphBuilder('step');
+  const state = body.input('step.h', 'float32', [2, 3]);
+  const next = body.node('Tanh', [body.node('Mul', [state, body.input('step.x', 'float32', [2, 3])])]);
+  for (const output of [next, body.node('Identity', [next])]) body.output(output, 'float32');
+  return { body: graphAttribute(body.graph()), num_scan_inputs: int(1) };
+}
+
 /** Recurrent networks and what they are made of. */
 export const recurrentCases: readonly RuleCase[] = [
   ...Object.keys(gates).flatMap((operator) => forAll.map((variant) => recurrent(operator, variant))),
+  { operator: 'Scan', inputs: [{ shape: [2, 3] }, { shape: [4, 2, 3] }], attributes: products(), outputs: 2 },
   recurrent('RNN', { note: 'clip', attributes: { clip: float(1.2) } }),
   recurrent('RNN', {
     note: 'activations',
@@ -86,5 +104,8 @@ export const recurrentCases: readonly RuleCase[] = [
   recurrent('GRU', { note: 'activations', attributes: activations('HardSigmoid', 'Softsign') }),
   recurrent('LSTM', { note: 'peepholes', peepholes: true, directions: 2, states: true }),
   recurrent('LSTM', { note: 'coupled gates', attributes: { input_forget: int(1) } }),
-  recurrent('LSTM', { note: 'activations', attributes: activations('HardSigmoid', 'Softsign', 'Affine') }),
+  recurrent('LSTM', {
+    note: 'activations',
+    attributes: { ...activations('HardSigmoid', 'Softsign', 'Affine'), activation_alpha: floats([0.3, 0.8]) },
+  }),
 ];

@@ -120,7 +120,7 @@ interface Built {
 
 const isFloat = (type: ElementType | undefined): boolean => type === 'float32' || type === 'float64';
 
-/** loss = Σ outputs · weights, with the weights as inputs of the outputs' shapes. */
+/** loss = Σ outputs · weights, with the weights as inputs of the outputs' shapes, in opset 23. */
 export function build(rule: RuleCase, { shapes, type = 'float32' }: Variant): Built {
   const builder = createGraphBuilder('case');
   const feeds: Record<string, Tensor> = {};
@@ -151,7 +151,8 @@ export function build(rule: RuleCase, { shapes, type = 'float32' }: Variant): Bu
     type,
     [],
   );
-  return { model: builder.model(), feeds, parameters };
+  const model = builder.model();
+  return { model: { ...model, irVersion: 11, opsets: { ...model.opsets, '': 23 } }, feeds, parameters };
 }
 
 /** How far central differences are taken, and how close gradients must be: double precision allows much more. */

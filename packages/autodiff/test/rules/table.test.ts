@@ -8,7 +8,17 @@ import { caseName, checkCase } from './rule-case.ts';
 const inDouble: ReadonlySet<string> = new Set([
   ...['Abs', 'Add', 'CastLike', 'CenterCropPad', 'Clip', 'Compress', 'Concat', 'Cos', 'CumSum', 'Div'],
   ...['Dropout', 'Einsum', 'Exp', 'Expand', 'Flatten', 'FusedMatMul', 'Gather', 'GatherElements', 'GatherND'],
-  ...['Gemm', 'Identity', 'LayerNormalization', 'Log', 'LogSoftmax', 'LpNormalization', 'MatMul', 'Max', 'Min'],
+  ...[
+    'Gemm',
+    'Identity',
+    'LayerNormalization',
+    'Log',
+    'LogSoftmax',
+    'LpNormalization',
+    'MatMul',
+    'Max',
+    'Min',
+  ],
   ...['Mod', 'Mul', 'Neg', 'NegativeLogLikelihoodLoss', 'Pad', 'Pow', 'Reciprocal', 'ReduceL1', 'ReduceL2'],
   ...['ReduceLogSum', 'ReduceLogSumExp', 'ReduceMax', 'ReduceMean', 'ReduceMin', 'ReduceProd', 'ReduceSum'],
   ...['ReduceSumSquare', 'Relu', 'Reshape', 'ReverseSequence', 'ScatterElements', 'ScatterND', 'Sigmoid'],

@@ -4,8 +4,8 @@ import { type Command, Option } from 'commander';
 import { CliError } from '../errors.ts';
 import { formatRunLink } from '../run-link.ts';
 import type { ModelOptions } from '../run-model.ts';
-import { parseLoss, parseTrainable } from '../training-options.ts';
 import { collect, decimalNumber, wholeNumber, withJson, withStore } from './options.ts';
+import { withTrainingOptions } from './training-options.ts';
 
 interface InitOptions extends ModelOptions {
   readonly store: string;
@@ -50,7 +50,7 @@ const optimizers = {
 } as const satisfies Readonly<Record<string, InnerSettings['optimizer']>>;
 
 export function addInit(program: Command): void {
-  withJson(withStore(program.command('init')))
+  withTrainingOptions(withJson(withStore(program.command('init'))))
     .description('found a run: write its settings into a new folder and print its link')
     .option('--name <text>', 'what people call the run', 'common model')
     .option('--founder <peer id>', 'another founder (see `murmur id`); may be repeated', collect)
@@ -85,26 +85,8 @@ export function addInit(program: Command): void {
     .option('--heads <count>', 'attention heads', wholeNumber(1, 256), 4)
     .option(
       '--model <file>',
-      'train this ONNX model (see `murmur model show`) instead of a fresh transformer',
+      'train this ONNX model (see `murmur model show`) instead of a fresh transformer; --samples, --loss, --train, --mode, --tokens and --targets are about it',
     )
-    .addOption(
-      new Option('--samples <kind>', 'with --model: what peers train on (default: arrays)').choices([
-        'text',
-        'arrays',
-      ]),
-    )
-    .option(
-      '--loss <loss>',
-      'with --model: output[:NAME] (the default), or put on an output: cross-entropy[:smoothing=,ignore=,axis=,output=,mask], mse, bce',
-      parseLoss,
-    )
-    .option(
-      '--train <what>',
-      'with --model: all (the default), names:PATTERN,… or lora:r=8,targets=PATTERN,…',
-      parseTrainable,
-    )
-    .option('--tokens <input>', 'with --samples text: the input that takes the tokens')
-    .option('--targets <input>', 'with --samples text: the input that takes the next tokens, if there is one')
     .addOption(
       new Option('--optimizer <name>', 'adamw, sgd with momentum, or muon for matrices')
         .choices(Object.keys(optimizers))

@@ -20,12 +20,15 @@ type Unary = (a: Dimension) => Dimension;
 
 const isFloat = (type: ElementType): boolean => type.startsWith('float');
 
-/** A result as the element type holds it; whole numbers too large to be exact are unknown. */
+/** A result as the element type holds it; a whole number too large to be exact is unknown once it is computed with. */
 function rounded(value: Dimension, type: ElementType): Dimension {
   if (typeof value !== 'number') return value;
   if (type === 'float32') return Number.isNaN(value) ? unknown : Math.fround(value);
   return isFloat(type) || Number.isSafeInteger(value) ? value : unknown;
 }
+
+const inSinglePrecision = (value: Dimension, type: ElementType): Dimension =>
+  type === 'float32' ? rounded(value, type) : value;
 
 const numeric =
   (ofNumbers: (a: number, b: number) => number, ofSymbols: Binary): Binary =>
@@ -94,7 +97,10 @@ const ofNumber =
 const itself: Unary = (value) => value;
 
 const unary: Readonly<Record<string, Unary>> = {
-  Neg: (value) => (typeof value === 'number' ? -value : multiplyDimensions([-1, value])),
+  Neg: ofNumber(
+    (value) => 0 - value,
+    (value) => multiplyDimensions([-1, value]),
+  ),
   Abs: ofNumber(Math.abs, (value) => (isAtLeast(value, 0) ? value : unknown)),
   Floor: ofNumber(Math.floor, itself),
   Ceil: ofNumber(Math.ceil, itself),
@@ -137,7 +143,7 @@ export function elementwiseElements(
   const [first, ...others] = lists;
   const type = inputs[0]?.type ?? 'int64';
   const single = Object.hasOwn(unary, operator) ? unary[operator] : undefined;
-  if (single) return first?.map((element) => rounded(single(element), type));
+  if (single) return first?.map((element) => inSinglePrecision(single(element), type));
   const pair = Object.hasOwn(binary, operator) ? binary[operator] : undefined;
   if (!pair || !first || lists.length < 2) return undefined;
   return others.reduce<readonly Dimension[] | undefined>(
@@ -187,7 +193,7 @@ export function castElements(
   return elements?.map((element) => {
     if (type === 'bool')
       return typeof element === 'number' ? Number(element !== 0) : isAtLeast(element, 1) ? 1 : unknown;
-    if (typeof element === 'number' && !isFloat(type)) return rounded(Math.trunc(element), type);
-    return rounded(element, type);
+    if (typeof element !== 'number' || isFloat(type)) return rounded(element, type);
+    return type === 'int64' ? Math.trunc(element) : rounded(Math.trunc(element), type);
   });
 }

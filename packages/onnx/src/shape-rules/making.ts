@@ -88,7 +88,7 @@ const range: ShapeRule = (context) => {
   const count = smallCount([length]);
   const [first, each] = [Number(start), Number(step)];
   const elements =
-    count === undefined || Number.isNaN(first + each)
+    count === undefined || !typeOf(context).startsWith('int') || Number.isNaN(first + each)
       ? undefined
       : Array.from({ length: count }, (_, index) => first + index * each);
   return [{ type: typeOf(context), shape: [length], elements }];

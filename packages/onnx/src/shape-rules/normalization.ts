@@ -23,6 +23,18 @@ const skipNormalization: ShapeRule = (context) => {
   return [{ type, shape }, statistics, statistics, { type, shape }];
 };
 
+/** Embeddings of words, positions and segments: normalized, the lengths by the mask, and the sum itself. */
+const embedding: ShapeRule = (context) => {
+  const [tokens, , words] = context.inputs;
+  const type = typeOf(context, 2);
+  const shape = tokens?.shape && [...tokens.shape, words?.shape?.[1] ?? unknown];
+  return [
+    { type, shape },
+    { type: 'int32', shape: shape?.slice(0, 1) },
+    { type, shape },
+  ];
+};
+
 const batchNormalization: ShapeRule = (context) => {
   const [x, scale, , mean] = context.inputs;
   requireRank(context, x?.shape, 2);
@@ -60,6 +72,7 @@ export const normalizationRules: ShapeRules = {
 export const microsoftNormalizationRules: ShapeRules = {
   LayerNormalization: layerNormalization,
   SimplifiedLayerNormalization: layerNormalization,
+  EmbedLayerNormalization: embedding,
   SkipLayerNormalization: skipNormalization,
   SkipSimplifiedLayerNormalization: skipNormalization,
 };

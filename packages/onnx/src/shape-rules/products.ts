@@ -136,4 +136,8 @@ export const productRules: ShapeRules = {
 };
 
 /** The same for onnxruntime's own operators. */
-export const microsoftProductRules: ShapeRules = { FusedMatMul: product, FusedGemm: gemm };
+export const microsoftProductRules: ShapeRules = {
+  FusedMatMul: product,
+  TransposeMatMul: product,
+  FusedGemm: gemm,
+};

@@ -90,14 +90,18 @@ export function integersBy(
   return input ? numbersOf(input) : intsOf(node, attribute);
 }
 
-/** The number of elements of a shape without symbols, unless it is beyond what inference follows. */
+/**
+ * The number of elements of a shape without symbols, unless it is beyond what inference follows; a 0 does not make up
+ * for the other dimensions.
+ */
 export function smallCount(shape: readonly Dimension[] | undefined): number | undefined {
-  let count = 1;
+  let [count, bound] = [1, 1];
   for (const dimension of shape ?? [unknown]) {
     if (typeof dimension !== 'number') return undefined;
     count *= dimension;
+    bound *= Math.max(1, dimension);
   }
-  return count <= inferenceElementsMax ? count : undefined;
+  return bound <= inferenceElementsMax ? count : undefined;
 }
 
 /** What is known of a constant. Half-precision elements are not followed. */

@@ -6,7 +6,7 @@ import {
   subtractDimensions,
   unknown,
 } from '../dimension.ts';
-import { type Dimension, intOf, textOf } from '../model.ts';
+import { type Dimension, intOf, intsOf, textOf } from '../model.ts';
 import { same } from './elementwise.ts';
 import {
   axisOf,
@@ -106,6 +106,22 @@ const multiHeadAttention: ShapeRule = (context) => {
   ];
 };
 
+/** onnxruntime's attention that makes queries, keys and values itself: one product with packed weights. */
+const packedAttention: ShapeRule = (context) => {
+  const { node, inputs } = context;
+  const [x, weights, , , past] = inputs;
+  const type = typeOf(context);
+  if (!x?.shape) return node.outputs.map(() => ({ type }));
+  const [batch = unknown, length = unknown] = x.shape;
+  const heads = intOf(node, 'num_heads', 1);
+  const width = intsOf(node, 'qkv_hidden_sizes')?.[2] ?? quotientDimension(weights?.shape?.[1] ?? unknown, 3);
+  const total = addDimensions(past ? (past.shape?.[3] ?? unknown) : 0, length);
+  return [
+    { type, shape: [batch, length, width] },
+    { type, shape: [2, batch, heads, total, quotientDimension(width, heads)] },
+  ];
+};
+
 const groupQueryAttention: ShapeRule = (context) => {
   const { node, inputs } = context;
   const [query, key] = inputs;
@@ -181,6 +197,7 @@ export const sequenceRules: ShapeRules = {
 /** The same for onnxruntime's own operators. */
 export const microsoftSequenceRules: ShapeRules = {
   RotaryEmbedding: same,
+  Attention: packedAttention,
   MultiHeadAttention: multiHeadAttention,
   GroupQueryAttention: groupQueryAttention,
 };

@@ -1,16 +1,21 @@
 /** Branches that are always taken, and loops whose number of rounds is known. */
-import { type Graph, graphOf, int64Tensor, type Node, type Tensor } from '../model.ts';
+import { type Graph, graphOf, int, int64Tensor, type Node, type Tensor } from '../model.ts';
+import type { Names } from '../names.ts';
 import { allNames, renameGraph, subgraphsOf } from '../subgraphs.ts';
 import type { Scope } from './scope.ts';
 
 /** Rewrites the nodes of a graph whose inputs stand for values, in the scope. */
 export type Inline = (graph: Graph, scope: Scope) => void;
 
-const nodesIn = (graph: Graph): number =>
-  graph.nodes.reduce(
-    (sum, node) => sum + 1 + subgraphsOf(node).reduce((inner, each) => inner + nodesIn(each), 0),
-    0,
-  );
+/** Nodes, inputs and outputs of a graph and of those inside it. */
+function sizeOf(graph: Graph): number {
+  let size = graph.inputs.length + graph.outputs.length + graph.initializers.length;
+  for (const node of graph.nodes) {
+    size += 1 + node.inputs.length + node.outputs.length;
+    for (const inner of subgraphsOf(node)) size += sizeOf(inner);
+  }
+  return size;
+}
 
 /** Puts the branch that a constant condition takes in the place of an If; false if the condition is not constant. */
 export function inlineBranch(node: Node, scope: Scope, inline: Inline): boolean {
@@ -75,7 +80,7 @@ export function unrollLoop(node: Node, scope: Scope, inline: Inline): boolean {
   if (!body || rounds === undefined) return false;
   const carried = node.inputs.slice(2);
   const scanned = node.outputs.length - carried.length;
-  const size = rounds * (nodesIn(body) + scanned);
+  const size = rounds * (sizeOf(body) + 3 * scanned);
   if ((rounds === 0 && scanned > 0) || scanned < 0 || size > scope.session.unrolled) return false;
   if (body.outputs.length !== 1 + node.outputs.length || body.inputs.length !== 2 + carried.length)
     return false;
@@ -96,31 +101,37 @@ export function unrollLoop(node: Node, scope: Scope, inline: Inline): boolean {
   node.outputs.slice(0, carried.length).forEach((output, which) => {
     scope.alias(output, state[which] as string);
   });
-  stackRounds(node.outputs.slice(carried.length), stacks, scope);
+  const axes = names.fresh('axes');
+  scope.addComputed(axes, int64Tensor(axes, [0]), true);
+  const nodes = stackRounds(node.outputs.slice(carried.length), stacks, axes, names);
+  inline({ name: '', nodes, inputs: [], outputs: [], initializers: [] }, scope);
   return true;
 }
 
-/** What each round gave, one after the other along a new first axis. */
-function stackRounds(outputs: readonly string[], stacks: readonly (readonly string[])[], scope: Scope): void {
-  const { names } = scope.session;
-  if (outputs.length === 0) return;
-  const axes = names.fresh('axes');
-  scope.addComputed(axes, int64Tensor(axes, [0]), true);
-  outputs.forEach((output, which) => {
-    if (output === '') return;
-    const rows = (stacks[which] ?? []).map((value) => {
+/** Nodes that put what each round gave one after the other along a new first axis. */
+function stackRounds(
+  outputs: readonly string[],
+  stacks: readonly (readonly string[])[],
+  axes: string,
+  names: Names,
+): readonly Node[] {
+  return outputs.flatMap((output, which) => {
+    if (output === '') return [];
+    const rows = (stacks[which] ?? []).map((value): Node => {
       const row = names.fresh(`${output}:round`);
-      const inputs = [value, scope.resolve(axes)];
-      scope.keep({ name: row, operator: 'Unsqueeze', domain: '', inputs, outputs: [row], attributes: {} });
-      return row;
+      return plainNode(row, 'Unsqueeze', [value, axes], row);
     });
-    scope.keep({
-      name: names.fresh(`${output}:rounds`),
-      operator: 'Concat',
-      domain: '',
-      inputs: rows,
-      outputs: [output],
-      attributes: { axis: { kind: 'int', value: 0 } },
-    });
+    const values = rows.flatMap((row) => row.outputs);
+    const joined = plainNode(names.fresh(`${output}:rounds`), 'Concat', values, output);
+    return [...rows, { ...joined, attributes: { axis: int(0) } }];
   });
 }
+
+const plainNode = (name: string, operator: string, inputs: readonly string[], output: string): Node => ({
+  name,
+  operator,
+  domain: '',
+  inputs,
+  outputs: [output],
+  attributes: {},
+});

@@ -4,7 +4,7 @@
  * graphs see the constants of those around them. All graphs of a model share the names, the allowances and the
  * constants that may be merged.
  */
-import { foldedTotalMax, mergedElementsMax, unrolledNodesMax } from '../defaults.ts';
+import { foldedTotalMax, mergedElementsMax, unrolledValuesMax } from '../defaults.ts';
 import type { KnownValue } from '../infer-shapes.ts';
 import type { Graph, Node, Tensor } from '../model.ts';
 import type { Names } from '../names.ts';
@@ -38,7 +38,7 @@ export const createSession = (names: Names): Omit<Session, 'known' | 'nodeNames'
   names,
   computed: new Set(),
   folded: foldedTotalMax,
-  unrolled: unrolledNodesMax,
+  unrolled: unrolledValuesMax,
 });
 
 const isFloat = ({ type }: Tensor): boolean => type.includes('float');

@@ -181,7 +181,7 @@ function withOutputs(graph: Graph, scope: Scope): Graph {
     if (constant && !constant.weight) copies.push({ ...constant.tensor, name });
     else if (produced.has(value) && !outputs.has(value) && !renamed.has(value)) renamed.set(value, name);
     else {
-      const nodeName = scope.session.names.fresh(`${name}:Identity`);
+      const nodeName = scope.session.nodeNames.fresh(`${name}:Identity`);
       const inputs = [renamed.get(value) ?? value];
       identities.push({
         name: nodeName,

@@ -1,0 +1,100 @@
+import { createRandom } from '@murmuration/base';
+import type { Model, Tensor } from '@murmuration/onnx';
+import type { CheckGradientsOptions } from './check-gradients.ts';
+import { directionChange, directionStepMin, directionStepShare, stepDivisors } from './defaults.ts';
+import { differentiate, gradientName } from './differentiate.ts';
+
+/** How a parameter's gradient compares with the loss's change along two directions. */
+export interface CheckedDirections {
+  readonly parameter: string;
+  /** The gradient's Euclidean norm. */
+  readonly norm: number;
+  /**
+   * The larger difference between slope and gradient · direction, over the norm, without what float32's rounding of the
+   * loss explains; 0 where the gradient is zero.
+   */
+  readonly relativeError: number;
+}
+
+type Values = Float32Array | Float64Array;
+
+const normOf = (values: ArrayLike<number>): number => {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += (values[i] as number) ** 2;
+  return Math.sqrt(sum);
+};
+
+const productOf = (left: Values, right: Values): number => {
+  let sum = 0;
+  for (let i = 0; i < left.length; i++) sum += (left[i] as number) * (right[i] as number);
+  return sum;
+};
+
+function moved(tensor: Tensor, direction: Values, by: number): Tensor {
+  const data = (tensor.data as Values).slice();
+  for (let i = 0; i < data.length; i++) data[i] = (data[i] as number) + by * (direction[i] as number);
+  return { ...tensor, data };
+}
+
+/** The gradient's own direction, and one halfway between it and a random one: steep enough to be seen in float32. */
+function directionsOf(gradient: Values, norm: number, seed: string): readonly Values[] {
+  const random = createRandom(seed);
+  const own = gradient.map((value) => value / norm);
+  const drawn = gradient.map(() => 2 * random.unit() - 1);
+  const size = normOf(drawn);
+  const between = drawn.map((value, index) => value / size + (own[index] as number));
+  const length = normOf(between);
+  return [own, between.map((value) => value / length)];
+}
+
+/** Rounding of a float32 loss that went through many operators, relative to it. */
+const lossRounding = 2 ** -21;
+
+/**
+ * Compares each parameter's gradient with central differences of the loss along two directions, each at long and short
+ * steps of which the best one counts (a long one may cross a kink, a short one may drown in rounding): twelve forward
+ * passes per parameter, whatever its size, so that also a large model can be checked. Throws what `differentiate` and
+ * `run` throw.
+ */
+export async function checkDirections(
+  model: Model,
+  inputs: Readonly<Record<string, Tensor>>,
+  options: Pick<CheckGradientsOptions, 'loss' | 'parameters' | 'run' | 'seed'>,
+): Promise<readonly CheckedDirections[]> {
+  const { loss, parameters, run, seed = 'directions' } = options;
+  const training = differentiate(model, options);
+  const found = await run(training, inputs);
+  const lossOnly = { ...training, graph: { ...training.graph, outputs: training.graph.outputs.slice(0, 1) } };
+  const lossAt = async (parameter: string, direction: Values, by: number): Promise<number> => {
+    const feeds = { ...inputs, [parameter]: moved(inputs[parameter] as Tensor, direction, by) };
+    return (await run(lossOnly, feeds))[loss]?.[0] ?? Number.NaN;
+  };
+  const errorAlong = async (
+    parameter: string,
+    direction: Values,
+    slope: number,
+    step: number,
+  ): Promise<number> => {
+    const above = await lossAt(parameter, direction, step);
+    const below = await lossAt(parameter, direction, -step);
+    const rounding = (lossRounding * Math.abs(above)) / step;
+    return Math.max(0, Math.abs((above - below) / (2 * step) - slope) - rounding);
+  };
+  const checked: CheckedDirections[] = [];
+  for (const parameter of parameters) {
+    const gradient = found[gradientName(parameter)] ?? new Float32Array();
+    const norm = normOf(gradient);
+    let relativeError = Number.isFinite(norm) ? 0 : Number.NaN;
+    const values = (inputs[parameter] as Tensor).data as Values;
+    const long = Math.min(directionChange / norm, directionStepShare * normOf(values) + directionStepMin);
+    for (const direction of norm > 0 ? directionsOf(gradient, norm, `${seed}/${parameter}`) : []) {
+      const slope = productOf(gradient, direction);
+      const errors: number[] = [];
+      for (const divisor of stepDivisors)
+        errors.push(await errorAlong(parameter, direction, slope, long / divisor));
+      relativeError = Math.max(relativeError, Math.min(...errors) / norm);
+    }
+    checked.push({ parameter, norm, relativeError });
+  }
+  return checked;
+}

@@ -1,0 +1,119 @@
+/**
+ * Resizing along one axis as a matrix: row o holds the weights by which the inputs add up to output o. Coordinates are
+ * computed in single precision, step by step as onnxruntime does, because nearest neighbours hang on the last bit.
+ */
+
+/** How an axis is resized. */
+export interface Interpolation {
+  readonly inputs: number;
+  readonly outputs: number;
+  /** Outputs per input, as the model says. */
+  readonly scale: number;
+  readonly mode: string;
+  readonly coordinates: string;
+  /** How halves and fractions are rounded in mode `nearest`. */
+  readonly rounding: string;
+  /** The `a` of the cubic filter. */
+  readonly cubic: number;
+  /** Whether inputs beyond the border have no weight, instead of standing for the border. */
+  readonly excludesOutside: boolean;
+  /** Whether the filter widens when the axis shrinks. */
+  readonly antialias: boolean;
+  /** Where the resized part begins and ends, from 0 to 1, for coordinates `tf_crop_and_resize`. */
+  readonly crop: readonly [number, number];
+}
+
+const single = Math.fround;
+
+/** Coordinates that cut a part out; what lies outside of the input is a constant, without weights. */
+export const cropping = 'tf_crop_and_resize';
+
+type Coordinate = (position: number, axis: Interpolation) => number;
+
+const halfPixel: Coordinate = (position, { scale }) => single(single(single(position + 0.5) / scale) - 0.5);
+
+/** Where an output lies among the inputs, by the names of the operator's attribute. */
+const coordinates: Readonly<Record<string, Coordinate>> = {
+  half_pixel: halfPixel,
+  pytorch_half_pixel: (position, axis) => (axis.outputs > 1 ? halfPixel(position, axis) : 0),
+  half_pixel_symmetric(position, axis) {
+    const adjustment = single(axis.outputs / single(axis.scale * axis.inputs));
+    const offset = single(single(axis.inputs / 2) * single(1 - adjustment));
+    return single(offset + halfPixel(position, axis));
+  },
+  align_corners: (position, { inputs, outputs }) =>
+    outputs === 1 ? 0 : single(single(position * single(inputs - 1)) / single(outputs - 1)),
+  asymmetric: (position, { scale }) => single(position / scale),
+  [cropping](position, { inputs, outputs, crop: [start, end] }) {
+    const last = single(inputs - 1);
+    if (outputs === 1) return single(single(0.5 * single(start + end)) * last);
+    const step = single(single(single(end - start) * last) / single(outputs - 1));
+    return single(single(start * last) + single(position * step));
+  },
+};
+
+/** Whole positions, by the names of the operator's attribute; halves differ. */
+const roundings: Readonly<Record<string, (x: number) => number>> = {
+  round_prefer_floor: (x) => Math.ceil(x - 0.5),
+  round_prefer_ceil: (x) => Math.floor(x + 0.5),
+  floor: Math.floor,
+  ceil: Math.ceil,
+};
+
+type Filter = (distance: number) => number;
+
+const triangle: Filter = (distance) => Math.max(0, 1 - Math.abs(distance));
+
+const cubicFilter =
+  (a: number): Filter =>
+  (signed) => {
+    const distance = Math.abs(signed);
+    if (distance < 1) return ((a + 2) * distance - (a + 3)) * distance * distance + 1;
+    if (distance < 2) return (((distance - 5) * distance + 8) * distance - 4) * a;
+    return 0;
+  };
+
+/** Weights of the inputs around a coordinate under a filter that reaches `support` inputs to either side. */
+function filtered(axis: Interpolation, center: number, filter: Filter, support: number): readonly number[] {
+  const { inputs, excludesOutside } = axis;
+  const stretch = axis.antialias && axis.scale < 1 ? axis.scale : 1;
+  const weights = Array.from({ length: inputs }, () => 0);
+  const first = Math.ceil(center - support / stretch);
+  const last = Math.floor(center + support / stretch);
+  let total = 0;
+  for (let index = first; index <= last; index++) {
+    const outside = index < 0 || index >= inputs;
+    if (outside && excludesOutside) continue;
+    const weight = filter((index - center) * stretch);
+    const place = Math.min(Math.max(index, 0), inputs - 1);
+    weights[place] = (weights[place] as number) + weight;
+    total += weight;
+  }
+  const normalizes = excludesOutside || stretch !== 1;
+  return normalizes && total !== 0 ? weights.map((weight) => weight / total) : weights;
+}
+
+function row(axis: Interpolation, position: number): readonly number[] {
+  const { inputs, mode } = axis;
+  const locate = coordinates[axis.coordinates] as Coordinate;
+  const cuts = axis.coordinates === cropping;
+  const found = axis.scale === 1 && !cuts ? position : locate(position, axis);
+  if (cuts && (found < 0 || found > inputs - 1)) return Array.from({ length: inputs }, () => 0);
+  const clamp = (x: number): number => Math.min(Math.max(x, 0), inputs - 1);
+  if (mode === 'nearest') {
+    const chosen = clamp((roundings[axis.rounding] as (x: number) => number)(found));
+    return Array.from({ length: inputs }, (_, index) => (index === chosen ? 1 : 0));
+  }
+  if (mode === 'linear') return filtered(axis, axis.antialias ? found : clamp(found), triangle, 1);
+  return filtered(axis, found, cubicFilter(axis.cubic), 2);
+}
+
+/** Whether this file knows how the axis is resized. */
+export const isKnownInterpolation = ({ mode, coordinates: name, rounding }: Interpolation): boolean =>
+  ['nearest', 'linear', 'cubic'].includes(mode) &&
+  Object.hasOwn(coordinates, name) &&
+  Object.hasOwn(roundings, rounding);
+
+/** The weights [outputs, inputs] of a known interpolation, row-major. */
+export const interpolationMatrix = (axis: Interpolation): Float64Array =>
+  Float64Array.from(Array.from({ length: axis.outputs }, (_, position) => row(axis, position)).flat());

@@ -1,0 +1,186 @@
+import { floatOf, int, intOf, ints, intsOf, type Tensor, textOf } from '@murmuration/onnx';
+import { AutodiffError } from '../errors.ts';
+import { cropping, type Interpolation, interpolationMatrix, isKnownInterpolation } from '../interpolation.ts';
+import { fromFront, type GradientRule, type GradientRules, type RuleContext, unsupported } from './rule.ts';
+
+/** An axis that changes, and how. */
+interface ResizedAxis extends Interpolation {
+  readonly axis: number;
+}
+
+/** Constant numbers of an input, floats too. */
+function constantNumbers({ backward, node }: RuleContext, value: string): readonly number[] {
+  const data = backward.constantOf(value)?.data;
+  const numbers = data ? Array.from(data as ArrayLike<number | bigint>, Number) : backward.numbersOf(value);
+  if (!numbers) throw unsupported(node, `expected constant scales, got ${value}`);
+  return numbers;
+}
+
+/** A dimension that must be a number. */
+function sizeOf({ node }: RuleContext, value: string, size: unknown): number {
+  if (typeof size === 'number') return size;
+  throw new AutodiffError(
+    `node ${node.name} (Resize): expected numbers as resized sizes of ${value}, got ${size}`,
+    {
+      code: 'unknown-shape',
+      node: node.name,
+      value,
+    },
+  );
+}
+
+/** The scale of each axis, where the model says it; else it follows from the sizes. */
+function scalesOf(context: RuleContext, axes: readonly number[]): readonly number[] | undefined {
+  const { node, backward } = context;
+  const [x, scales, sizes] = [context.input(0), context.input(2), context.input(3)];
+  if (scales !== '') return constantNumbers(context, scales);
+  const policy = textOf(node, 'keep_aspect_ratio_policy', 'stretch');
+  if (policy === 'stretch') return undefined;
+  const from = backward.shapeOf(x);
+  const ratios = constantNumbers(context, sizes).map((size, index) =>
+    Math.fround(size / sizeOf(context, x, from[axes[index] ?? 0])),
+  );
+  const common = policy === 'not_larger' ? Math.min(...ratios) : Math.max(...ratios);
+  return axes.map(() => common);
+}
+
+/** The part of each axis that is cut out, from 0 to 1. */
+function cropsOf(context: RuleContext, count: number): readonly (readonly [number, number])[] {
+  const cuts = textOf(context.node, 'coordinate_transformation_mode', 'half_pixel') === cropping;
+  const bounds = cuts ? constantNumbers(context, context.input(1)) : [];
+  return Array.from({ length: count }, (_, index) => [bounds[index] ?? 0, bounds[index + count] ?? 1]);
+}
+
+/** The axes that change, in ascending order. */
+function resizedAxes(context: RuleContext): readonly ResizedAxis[] {
+  const { node, backward } = context;
+  const [x, y] = [context.input(0), context.output(0)];
+  const [from, to] = [backward.shapeOf(x), backward.shapeOf(y)];
+  const axes = (intsOf(node, 'axes') ?? from.map((_, axis) => axis)).map((axis) =>
+    fromFront(axis, from.length),
+  );
+  const scales = scalesOf(context, axes);
+  const crops = cropsOf(context, axes.length);
+  const isWhole = ([start, end]: readonly [number, number]): boolean => start === 0 && end === 1;
+  const changed = axes.flatMap((axis, index): readonly ResizedAxis[] => {
+    const crop = crops[index] as readonly [number, number];
+    const stays = scales ? scales[index] === 1 : from[axis] === to[axis] && from[axis] !== '?';
+    if (stays && isWhole(crop)) return [];
+    const [inputs, outputs] = [sizeOf(context, x, from[axis]), sizeOf(context, y, to[axis])];
+    return [
+      {
+        axis,
+        inputs,
+        outputs,
+        crop,
+        scale: scales?.[index] ?? Math.fround(outputs / inputs),
+        mode: textOf(node, 'mode', 'nearest'),
+        coordinates: textOf(node, 'coordinate_transformation_mode', 'half_pixel'),
+        rounding: textOf(node, 'nearest_mode', 'round_prefer_floor'),
+        cubic: floatOf(node, 'cubic_coeff_a', -0.75),
+        excludesOutside: intOf(node, 'exclude_outside', 0) === 1,
+        antialias: intOf(node, 'antialias', 0) === 1,
+      },
+    ];
+  });
+  const strange = changed.find((each) => !isKnownInterpolation(each));
+  if (strange)
+    throw unsupported(
+      node,
+      `expected a known way of resizing, got ${strange.mode} with ${strange.coordinates} and ${strange.rounding}`,
+    );
+  return changed.toSorted((a, b) => a.axis - b.axis);
+}
+
+/** Whether each input is simply repeated a whole number of times. */
+function repeats(axis: ResizedAxis): boolean {
+  const times = axis.outputs / axis.inputs;
+  return (
+    Number.isInteger(times) &&
+    interpolationMatrix(axis).every((weight, place) => {
+      const output = Math.floor(place / axis.inputs);
+      return weight === (Math.floor(output / times) === place % axis.inputs ? 1 : 0);
+    })
+  );
+}
+
+/** The gradient of repeated pixels: the sum over each block, which is its mean times its size. */
+function sumBlocks({ op, backward, gradient }: RuleContext, axes: readonly ResizedAxis[]): string {
+  const factors = [2, 3].map((axis) => {
+    const resized = axes.find((each) => each.axis === axis);
+    return resized ? resized.outputs / resized.inputs : 1;
+  });
+  const mean = op('AveragePool', [gradient], { kernel_shape: ints(factors), strides: ints(factors) });
+  const size = factors.reduce((product, factor) => product * factor, 1);
+  return op('Mul', [mean, backward.number(size, gradient)]);
+}
+
+/** A constant matrix of the type of the gradient. */
+function matrixOf({ backward, gradient, output }: RuleContext, axis: ResizedAxis): string {
+  const values = interpolationMatrix(axis);
+  const type = backward.typeOf(gradient) === 'float64' ? 'float64' : 'float32';
+  const data = type === 'float64' ? values : Float32Array.from(values);
+  const tensor: Tensor = {
+    name: `${output(0)}.weights${axis.axis}`,
+    type,
+    shape: [axis.outputs, axis.inputs],
+    data,
+  };
+  return backward.graph.initializer(tensor);
+}
+
+/**
+ * Resizing is linear along each axis: y = M·x, so the gradient is dx = Mᵀ·dy, axis by axis from the last to the first,
+ * while what lies behind the axis is rows that are carried along.
+ */
+const resize: GradientRule = (context) => {
+  const { op, backward, gradient, node } = context;
+  const x = context.input(0);
+  const axes = resizedAxes(context);
+  const shape = backward.shapeOf(x);
+  const last = axes.every(({ axis }) => axis >= 2) && shape.length === 4;
+  if (axes.length > 0 && last && backward.typeOf(x) === 'float32' && axes.every(repeats))
+    return [sumBlocks(context, axes)];
+  const { graph } = backward;
+  let result = gradient;
+  for (const axis of axes.toReversed()) {
+    const behind = shape
+      .slice(axis.axis + 1)
+      .reduce<number>((product, size) => product * sizeOf(context, node.name, size), 1);
+    const rows = op('Reshape', [
+      result,
+      graph.int64s(behind === 1 ? [-1, axis.outputs] : [-1, axis.outputs, behind]),
+    ]);
+    const weights = matrixOf(context, axis);
+    const turned = (): string => op('Transpose', [weights], { perm: ints([1, 0]) });
+    result = op('MatMul', behind === 1 ? [rows, weights] : [turned(), rows]);
+  }
+  return [axes.length === 0 ? gradient : op('Reshape', [result, backward.shapeValue(x)])];
+};
+
+/** Channels that go into blocks of pixels come back out of them. */
+const depthToSpace: GradientRule = (context) => {
+  const { op, node, gradient, backward } = context;
+  const size = intOf(node, 'blocksize', 1);
+  const back = op('SpaceToDepth', [gradient], { blocksize: int(size) });
+  if (textOf(node, 'mode', 'DCR') === 'DCR') return [back];
+  const channels = context.shape(0)[1];
+  if (typeof channels !== 'number') throw unsupported(node, `expected a number of channels, got ${channels}`);
+  const area = size * size;
+  const order = Array.from(
+    { length: channels },
+    (_, channel) => (channel % area) * (channels / area) + Math.floor(channel / area),
+  );
+  return [op('Gather', [back, backward.graph.int64s(order)], { axis: int(1) })];
+};
+
+const spaceToDepth: GradientRule = ({ op, node, gradient }) => [
+  op('DepthToSpace', [gradient], { blocksize: int(intOf(node, 'blocksize', 1)) }),
+];
+
+/** Operators that change the sizes of images. */
+export const resizeRules: GradientRules = {
+  Resize: resize,
+  DepthToSpace: depthToSpace,
+  SpaceToDepth: spaceToDepth,
+};

@@ -1,0 +1,206 @@
+import {
+  capturedValues,
+  type Dimension,
+  floatOf,
+  intOf,
+  type Model,
+  type Node,
+  type Tensor,
+  usedValues,
+  type ValueInfo,
+} from '@murmuration/onnx';
+import { type Backward, createBackward } from '../backward.ts';
+import { appendGradients } from '../reverse.ts';
+import type { ScanParts, State, Track } from '../scan-node.ts';
+import { fromFront, type RuleContext } from './rule.ts';
+
+/** A product per step of two factors whose rows may be stacked: αAᵀB. */
+export interface StackedProduct {
+  readonly a: string;
+  readonly b: string;
+  readonly alpha: number;
+}
+
+/** What the body's backward graph gives, and who it is for. */
+export interface BodyGradients {
+  readonly parts: ScanParts;
+  readonly captured: readonly string[];
+  readonly inner: Backward;
+  /** Wanted states with the gradients by them before the step. */
+  readonly states: readonly (readonly [number, string])[];
+  /** Wanted scan inputs with their gradients. */
+  readonly inputs: readonly (readonly [number, string])[];
+  readonly sums: readonly (readonly [string, string])[];
+  readonly products: readonly (readonly [string, readonly StackedProduct[]])[];
+}
+
+/** Names of the values that the body's backward graph takes from outside. */
+export const stateGradient = (index: number): string => `gradient.state${index}`;
+/** The gradient by a scan output, at one step. */
+export const outputGradient = (index: number): string => `gradient.output${index}`;
+/** The sum so far of the gradients by a captured value. */
+export const runningSum = (name: string): string => `sum.${name}`;
+
+const isFloat = (type: string): boolean => type === 'float32' || type === 'float64';
+
+/** Values of the body that depend on the sources. */
+function dependents(context: RuleContext, nodes: readonly Node[], sources: readonly string[]): Set<string> {
+  const found = new Set(sources);
+  for (const node of nodes) {
+    if (context.table.withoutGradient.has(node.operator)) continue;
+    if (usedValues(node).some((value) => found.has(value)))
+      for (const output of node.outputs) found.add(output);
+  }
+  return found;
+}
+
+/** States whose gradient is wanted: a source reaches them at some step. */
+function wantedStates(context: RuleContext, parts: ScanParts, sources: readonly string[]): readonly number[] {
+  const indices = parts.states.map((_, index) => index);
+  const float = indices.filter((index) =>
+    isFloat(context.backward.typeOf(parts.states[index]?.initial ?? '')),
+  );
+  const wanted = new Set(float.filter((index) => context.needs(index)));
+  for (;;) {
+    const before = wanted.size;
+    const from = [...sources, ...[...wanted].map((index) => parts.states[index]?.before as string)];
+    const reached = dependents(context, parts.body.nodes, from);
+    for (const index of float) if (reached.has(parts.states[index]?.after as string)) wanted.add(index);
+    if (wanted.size === before) return float.filter((index) => wanted.has(index));
+  }
+}
+
+/** The shape of one step of a stacked value. */
+function stepShape(backward: Backward, { outer, axis }: Track): readonly Dimension[] | undefined {
+  const shape = outer === '' ? undefined : backward.knownShape(outer);
+  return shape?.toSpliced(fromFront(axis, shape.length), 1);
+}
+
+const declared = (
+  name: string,
+  type: ValueInfo['type'],
+  shape: readonly Dimension[] | undefined,
+): ValueInfo => (shape ? { name, type, shape } : { name, type });
+
+/** A captured value as a constant of the body's model, if its data are known. */
+function constantOf(backward: Backward, name: string): Tensor | undefined {
+  const constant = backward.constantOf(name);
+  if (constant) return { ...constant, name };
+  const numbers = backward.typeOf(name) === 'int64' ? backward.numbersOf(name) : undefined;
+  const rank = backward.knownShape(name)?.length;
+  return numbers && (rank === 1 || rank === 0)
+    ? {
+        name,
+        type: 'int64',
+        shape: rank === 1 ? [numbers.length] : [],
+        data: BigInt64Array.from(numbers, BigInt),
+      }
+    : undefined;
+}
+
+/** The body as a model of its own: what it captures is given, and so are the gradients of what it gives. */
+function bodyModel({ backward }: RuleContext, parts: ScanParts, captured: readonly string[]): Model {
+  const outer = (name: string, like: string): ValueInfo =>
+    declared(name, backward.typeOf(like), backward.knownShape(like));
+  const constants = captured.flatMap((name) => constantOf(backward, name) ?? []);
+  const constant = new Set(constants.map(({ name }) => name));
+  const open = captured.filter((name) => !constant.has(name));
+  return {
+    irVersion: 10,
+    producer: '',
+    opsets: {},
+    metadata: {},
+    graph: {
+      ...parts.body,
+      inputs: [
+        ...parts.states.map(({ before, initial }) => outer(before, initial)),
+        ...parts.inputs.map((track) =>
+          declared(track.inner, backward.typeOf(track.outer), stepShape(backward, track)),
+        ),
+        ...open.map((name) => outer(name, name)),
+        ...parts.states.map(({ initial }, index) => outer(stateGradient(index), initial)),
+        ...parts.outputs.map((track, index) =>
+          declared(outputGradient(index), backward.typeOf(track.outer), stepShape(backward, track)),
+        ),
+        ...captured.map((name) => outer(runningSum(name), name)),
+      ],
+      initializers: [...parts.body.initializers, ...constants],
+    },
+  };
+}
+
+/** The products whose sum a gradient is, when all of them can be made over the rows of all steps at once. */
+function stackableProducts(inner: Backward, gradient: string): readonly StackedProduct[] | undefined {
+  const node = inner.producerOf(gradient);
+  const [a = '', b = '', rest] = node?.inputs ?? [];
+  if (node?.operator === 'Add') {
+    const [left, right] = [stackableProducts(inner, a), stackableProducts(inner, b)];
+    return left && right && [...left, ...right];
+  }
+  const rows = node?.operator === 'Gemm' && intOf(node, 'transA', 0) === 1 && intOf(node, 'transB', 0) === 0;
+  if (!node || !rows || floatOf(node, 'beta', 1) !== 1) return undefined;
+  const own = { a, b, alpha: floatOf(node, 'alpha', 1) };
+  if (!rest) return [own];
+  const others = stackableProducts(inner, rest);
+  return others && [own, ...others];
+}
+
+/**
+ * Differentiates the body of a Scan as a model of its own, in which the values that it captures and the gradients by
+ * what it gives are inputs.
+ */
+export function differentiateBody(context: RuleContext, parts: ScanParts): BodyGradients {
+  const { backward, table } = context;
+  const captured = capturedValues(parts.body);
+  const wantedCaptured = captured.filter((name) => context.isWanted(name) && isFloat(backward.typeOf(name)));
+  const wantedInputs = parts.inputs.flatMap((_, index) =>
+    context.needs(parts.states.length + index) ? [index] : [],
+  );
+  const innerOf = (index: number): string => parts.inputs[index]?.inner as string;
+  const outsiders = [...wantedInputs.map(innerOf), ...wantedCaptured];
+  const states = wantedStates(context, parts, outsiders);
+  const stateOf = (index: number): State => parts.states[index] as State;
+  const inner = createBackward(bodyModel(context, parts, captured));
+  const seeds = new Map<string, string>();
+  const seed = (value: string, gradient: string): void => {
+    const known = seeds.get(value);
+    seeds.set(value, known === undefined ? gradient : inner.op('Add', [known, gradient]));
+  };
+  for (const index of states) seed(stateOf(index).after, stateGradient(index));
+  parts.outputs.forEach((track, index) => {
+    if (context.gradients[parts.states.length + index] !== undefined)
+      seed(track.inner, outputGradient(index));
+  });
+  const gradients = appendGradients(inner, {
+    nodes: parts.body.nodes,
+    seeds,
+    sources: [...states.map((index) => stateOf(index).before), ...outsiders],
+    table,
+  });
+  const found = wantedCaptured.flatMap((name): [string, string][] => {
+    const gradient = gradients.get(name);
+    return gradient === undefined ? [] : [[name, gradient]];
+  });
+  const products = found.flatMap(([name, gradient]) => {
+    const list = stackableProducts(inner, gradient);
+    return list ? [[name, list] as const] : [];
+  });
+  const stacked = new Set(products.map(([name]) => name));
+  return {
+    parts,
+    captured,
+    inner,
+    products,
+    states: states.map((index) => {
+      const { before } = stateOf(index);
+      return [index, gradients.get(before) ?? inner.zerosLike(before)] as const;
+    }),
+    inputs: wantedInputs.flatMap((index) => {
+      const gradient = gradients.get(innerOf(index));
+      return gradient === undefined ? [] : [[index, gradient] as const];
+    }),
+    sums: found
+      .filter(([name]) => !stacked.has(name))
+      .map(([name, gradient]) => [name, inner.op('Add', [runningSum(name), gradient])] as const),
+  };
+}

@@ -1,0 +1,218 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import {
+  type Attributes,
+  checkModel,
+  createGraphBuilder,
+  type GraphBuilder,
+  gpt,
+  graphAttribute,
+  inferShapes,
+  int,
+  type Model,
+  OnnxError,
+  readModel,
+  simplifyModel,
+  upgradeModel,
+  writeModel,
+} from '../src/index.ts';
+import { noise } from './run-model.ts';
+import { oldModel } from './upgrade/old-models.ts';
+
+const fixture = (name: string): Uint8Array =>
+  Uint8Array.from(readFileSync(new URL(`./fixtures/${name}`, import.meta.url)));
+
+/** A loop in which a branch reads a value from outside. */
+function nested(): Model {
+  const builder = createGraphBuilder('nested');
+  const x = builder.input('x', 'float32', [2]);
+  const flag = builder.input('flag', 'bool', []);
+  const body = builder.subgraph('body');
+  body.input('round', 'int64', []);
+  const goes = body.input('goes', 'bool', []);
+  const state = body.input('state', 'float32', [2]);
+  const branch = (operator: string) => {
+    const graph = body.subgraph(operator);
+    graph.output(graph.node(operator, [state, x]), 'float32', [2]);
+    return graphAttribute(graph.graph());
+  };
+  const next = body.node('If', [flag], { then_branch: branch('Add'), else_branch: branch('Sub') });
+  body.output(body.node('Identity', [goes]), 'bool', []);
+  body.output(next, 'float32', [2]);
+  builder.node('Loop', [builder.int64(3), '', x], { body: graphAttribute(body.graph()) }, 'y');
+  builder.output('y', 'float32', [2]);
+  return builder.model();
+}
+
+const old = oldModel({
+  operator: 'Softmax',
+  opset: 9,
+  feeds: { x: noise([2, 3, 4], 'x') },
+  attributes: { axis: int(1) },
+});
+
+const seeds: readonly Uint8Array[] = [
+  ...['official.onnx', 'functions.onnx', 'sparse.onnx', 'external.onnx'].map(fixture),
+  ...[nested(), old, gpt({ vocabulary: 5, context: 4, width: 4, layers: 1, heads: 2 })].map(writeModel),
+];
+
+/** Everything that happens to a file; only an `OnnxError` may come out. */
+function open(bytes: Uint8Array): Model | OnnxError {
+  try {
+    const model = readModel(bytes, { external: (_, __, length) => new Uint8Array(Math.min(length, 1_000)) });
+    checkModel(model);
+    const simple = simplifyModel(upgradeModel(model));
+    checkModel(simple);
+    inferShapes(simple);
+    writeModel(simple);
+    return simple;
+  } catch (error) {
+    if (error instanceof OnnxError) return error;
+    throw error;
+  }
+}
+
+test('a file that is cut off anywhere ends in a model or an OnnxError', () => {
+  for (const seed of seeds) {
+    const results = Array.from({ length: Math.min(seed.length, 1_500) }, (_, end) =>
+      open(seed.subarray(0, end)),
+    );
+    assert.ok(results.some((result) => result instanceof OnnxError));
+    assert.ok(!(open(seed) instanceof OnnxError), 'the whole file is a model');
+  }
+});
+
+/** Changes to bytes: other values, and stretches that are doubled or cut out. */
+const change = fc.oneof(
+  fc.record({ kind: fc.constant('set' as const), at: fc.nat(), value: fc.nat(255) }),
+  fc.record({ kind: fc.constant('flip' as const), at: fc.nat(), value: fc.nat(7) }),
+  fc.record({ kind: fc.constant('double' as const), at: fc.nat(), value: fc.nat(40) }),
+  fc.record({ kind: fc.constant('cut' as const), at: fc.nat(), value: fc.nat(10) }),
+);
+
+test('a damaged file ends in a model or an OnnxError', () => {
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...seeds),
+      fc.array(change, { minLength: 1, maxLength: 4 }),
+      (seed, changes) => {
+        const bytes = Array.from(seed);
+        for (const { kind, at, value } of changes) {
+          const index = at % bytes.length;
+          if (kind === 'set') bytes[index] = value;
+          else if (kind === 'flip') bytes[index] = (bytes[index] as number) ^ (1 << value);
+          else if (kind === 'double') bytes.splice(index, 0, ...bytes.slice(index, index + value));
+          else bytes.splice(index, value);
+        }
+        open(Uint8Array.from(bytes));
+      },
+    ),
+    { numRuns: 3_000 },
+  );
+});
+
+/** A model of the one output `y`. */
+function bomb(write: (builder: GraphBuilder) => string): Uint8Array {
+  const builder = createGraphBuilder('bomb');
+  builder.output(write(builder), 'float32');
+  return writeModel(builder.model());
+}
+
+/** Loops of a thousand rounds inside each other. */
+function loops(builder: GraphBuilder, depth: number, state: string): string {
+  const body = builder.subgraph('body');
+  body.input(`round${depth}`, 'int64', []);
+  const goes = body.input(`goes${depth}`, 'bool', []);
+  const inner = body.input(`state${depth}`, 'float32', [1]);
+  const next = depth === 0 ? body.node('Neg', [inner]) : loops(body, depth - 1, inner);
+  body.output(body.node('Identity', [goes]), 'bool', []);
+  body.output(next, 'float32', [1]);
+  return builder.node('Loop', [builder.int64(1_000), '', state], { body: graphAttribute(body.graph()) });
+}
+
+/** If inside If, all conditions constant. */
+function branches(builder: GraphBuilder, depth: number, condition: string): string {
+  if (depth === 0) return builder.float32(1);
+  const branch = () => {
+    const graph = builder.subgraph('branch');
+    graph.output(graph.node('Neg', [branches(graph, depth - 1, condition)]), 'float32', []);
+    return graphAttribute(graph.graph());
+  };
+  return builder.node('If', [condition], { then_branch: branch(), else_branch: branch() });
+}
+
+const repeat = (count: number, first: string, next: (value: string) => string): string => {
+  let value = first;
+  for (let round = 0; round < count; round++) value = next(value);
+  return value;
+};
+
+const axis: Attributes = { axis: int(0) };
+const bombs: Readonly<Record<string, () => Uint8Array>> = {
+  'loops inside loops': () => bomb((builder) => loops(builder, 10, builder.input('x', 'float32', [1]))),
+  'branches inside branches': () =>
+    bomb((builder) =>
+      branches(
+        builder,
+        10,
+        builder.initializer({ name: 'c', type: 'bool', shape: [], data: Uint8Array.of(1) }),
+      ),
+    ),
+  'a constant that doubles': () =>
+    bomb((builder) =>
+      repeat(60, builder.node('Constant', [], { value_ints: { kind: 'ints', value: [1] } }), (value) =>
+        builder.node('Concat', [value, value], axis),
+      ),
+    ),
+  'huge constants': () =>
+    bomb((builder) => {
+      const large = builder.int64s([2 ** 40]);
+      const values = [
+        builder.node('ConstantOfShape', [large]),
+        builder.node('Expand', [builder.float32(1), large]),
+        builder.node('Tile', [builder.node('ConstantOfShape', [builder.int64s([1])]), large]),
+        builder.node(
+          'Cast',
+          [builder.node('Range', [builder.int64(0), builder.int64(2 ** 50), builder.int64(1)])],
+          { to: int(1) },
+        ),
+      ];
+      return builder.node('Concat', values, axis);
+    }),
+  'a long chain of names': () =>
+    bomb((builder) =>
+      repeat(20_000, builder.input('x', 'float32', [1]), (value) => builder.node('Identity', [value])),
+    ),
+  'a long chain of constants': () =>
+    bomb((builder) =>
+      repeat(20_000, builder.node('ConstantOfShape', [builder.int64s([1_000])]), (value) =>
+        builder.node('Neg', [value]),
+      ),
+    ),
+  'long names in a loop': () =>
+    bomb((builder) => {
+      const body = builder.subgraph('body');
+      body.input('round', 'int64', []);
+      const goes = body.input('goes', 'bool', []);
+      const state = body.input('state', 'float32', [1]);
+      body.output(body.node('Identity', [goes]), 'bool', []);
+      body.output(body.node('Neg', [state], {}, 'n'.repeat(1_000_000)), 'float32', [1]);
+      const x = builder.input('x', 'float32', [1]);
+      return builder.node('Loop', [builder.int64(5_000), '', x], { body: graphAttribute(body.graph()) });
+    }),
+};
+
+for (const [what, make] of Object.entries(bombs))
+  test(`a file with ${what} stays small and quick`, () => {
+    const bytes = make();
+    const begun = performance.now();
+    const result = open(bytes);
+    const seconds = (performance.now() - begun) / 1_000;
+    assert.ok(seconds < 20, `${seconds} s`);
+    if (!(result instanceof OnnxError)) {
+      const written = writeModel(result).length;
+      assert.ok(written < 50_000_000, `${written} bytes`);
+    }
+  });
