@@ -1,10 +1,12 @@
 /** `npm run bench -- QUESTION [options] [--json]`: runs one benchmark; with --json its figures are the last line, as one object. */
 import { bench as delta } from '../packages/delta/bench/delta.ts';
+import { bench as checkpointing } from '../packages/engine/bench/checkpointing.ts';
 import { bench as step } from '../packages/engine/bench/step.ts';
 import { bench as loop } from '../packages/peer/bench/loop.ts';
 
 const questions: Readonly<Record<string, (options: readonly string[]) => Promise<object>>> = {
   step,
+  checkpointing,
   delta,
   loop,
 };
@@ -12,7 +14,9 @@ const questions: Readonly<Record<string, (options: readonly string[]) => Promise
 const [question = '', ...flags] = process.argv.slice(2);
 const run = questions[question];
 if (!run) {
-  console.error(`usage: npm run bench -- ${Object.keys(questions).join(' | ')} [options of the question] [--json]`);
+  console.error(
+    `usage: npm run bench -- ${Object.keys(questions).join(' | ')} [options of the question] [--json]`,
+  );
   process.exit(2);
 }
 const figures = await run(flags.filter((flag) => flag !== '--json'));

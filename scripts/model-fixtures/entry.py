@@ -55,10 +55,13 @@ class Store:
 
 
 def trainable(model, names):
-    """Of the initializers that are no parameters of the PyTorch model, those that training may change."""
+    """Of the initializers that are no parameters of the PyTorch model, those that training may change.
+
+    Not the frequencies of rotary embeddings, which PyTorch keeps as a buffer.
+    """
     weights = initializers(model)
     statistics = {name for node in model.graph.node if node.op_type == "BatchNormalization" for name in node.input[3:5]}
-    fits = lambda name: weights[name].ndim > 0 and np.isfinite(weights[name]).all() and name not in statistics
+    fits = lambda name: weights[name].ndim > 0 and np.isfinite(weights[name]).all() and name not in statistics and not name.endswith("inv_freq")
     return [name for name in names if fits(name)]
 
 

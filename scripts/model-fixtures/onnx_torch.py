@@ -490,6 +490,8 @@ def evaluate_graph(graph, values, opset):
         if tensor.name not in values:
             values[tensor.name] = to_torch(numpy_helper.to_array(tensor))
     for node in graph.node:
+        if node.op_type == "Constant" and node.output[0] in values:
+            continue
         inputs = [values[name] if name else None for name in node.input]
         while inputs and inputs[-1] is None:
             inputs.pop()

@@ -1,23 +1,21 @@
 /**
- * What gradient rules build with. A `Backward` goes on from a forward model: whatever it appends has a known type and,
- * as far as shapes can be inferred, a known shape at once, so that a rule may ask for the shape of what it just made.
+ * What gradient rules build with. A `Backward` goes on from a forward model: it tells what is known of values
+ * (lookups), adds nodes (building), and makes the values that many rules need from others (derived).
  */
 import {
   type Attributes,
-  createGraphBuilder,
   type Dimension,
   type ElementType,
   type GraphBuilder,
-  inferNode,
-  inferShapes,
   int,
-  type KnownValue,
   type Model,
   type Node,
   type Tensor,
+  tensorAttribute,
 } from '@murmuration/onnx';
 import { createDimensionValues } from './dimension-values.ts';
 import { AutodiffError } from './errors.ts';
+import { createKnownGraph, type KnownGraph } from './known-graph.ts';
 
 /** What gradient rules build with: the forward graph, what is known of its values, and nodes to append. */
 export interface Backward {
@@ -85,130 +83,78 @@ function constantTarget(from: readonly Dimension[], to: readonly Dimension[]): r
   return target.filter((size) => size === -1).length <= 1 ? target : undefined;
 }
 
-/** Numbers that an int64 constant can hold; a rule may have computed them from what a stranger wrote. */
-function wholeNumbers(values: readonly number[]): readonly number[] {
-  const bad = values.find((value) => !Number.isSafeInteger(value));
-  if (bad === undefined) return values;
-  throw new AutodiffError(`expected whole numbers below 2^53 as sizes, got ${bad}`, { code: 'unsupported' });
-}
+type Lookups = Pick<
+  Backward,
+  'shapeOf' | 'knownShape' | 'typeOf' | 'numbersOf' | 'constantOf' | 'producerOf'
+>;
+type Building = Pick<Backward, 'graph' | 'op' | 'ops' | 'shapeValue' | 'sizeValue' | 'sizesValue'>;
+type Derived = Omit<Backward, keyof Lookups | keyof Building>;
 
-/** A graph builder that tells of everything that it makes. */
-function observed(
-  graph: GraphBuilder,
-  onConstant: (name: string, tensor: Omit<Tensor, 'name'>) => void,
-  onNode: (node: Node) => void,
-  onInput: (name: string, known: KnownValue) => void,
-): GraphBuilder {
-  const told = (name: string, type: ElementType, shape: readonly number[], data: Tensor['data']): string => {
-    onConstant(name, { type, shape, data });
-    return name;
-  };
-  const builder: GraphBuilder = {
-    ...graph,
-    input(name, type, shape) {
-      onInput(name, { type, shape });
-      return graph.input(name, type, shape);
-    },
-    initializer: (tensor) => told(graph.initializer(tensor), tensor.type, tensor.shape, tensor.data),
-    int64s: (values) =>
-      told(graph.int64s(wholeNumbers(values)), 'int64', [values.length], BigInt64Array.from(values, BigInt)),
-    int64: (value) => {
-      const [whole = 0] = wholeNumbers([value]);
-      return told(graph.int64(whole), 'int64', [], BigInt64Array.of(BigInt(whole)));
-    },
-    float32: (value) => told(graph.float32(value), 'float32', [], Float32Array.of(value)),
-    float64: (value) => told(graph.float64(value), 'float64', [], Float64Array.of(value)),
-    node: (operator, inputs, attributes = {}, output = operator, domain = undefined) =>
-      builder.nodes(operator, inputs, [output], attributes, domain)[0] as string,
-    nodes(operator, inputs, stems, attributes = {}, domain = undefined) {
-      const outputs = graph.nodes(operator, inputs, stems, attributes, domain);
-      const name = outputs.find((output) => output !== '') ?? operator;
-      onNode({ name, operator, domain: domain ?? '', inputs, outputs, attributes });
-      return outputs;
-    },
-  };
-  return builder;
-}
-
-/** Starts a backward graph on top of a forward model. */
-export function createBackward(model: Model): Backward {
-  const known = new Map<string, KnownValue>(inferShapes(model));
-  const producers = new Map<string, Node>();
-  const constants = new Map(model.graph.initializers.map((tensor) => [tensor.name, tensor]));
-  const noteProducer = (node: Node): void => {
-    for (const output of node.outputs) if (output !== '') producers.set(output, node);
-  };
-  model.graph.nodes.forEach(noteProducer);
-  const graph = observed(
-    createGraphBuilder(model.graph.name, model),
-    (name, { type, shape, data }) => {
-      constants.set(name, { name, type, shape, data });
-      const listed = type === 'int64' && shape.length <= 1;
-      known.set(name, { type, shape, elements: listed ? Array.from(data, Number) : undefined });
-    },
-    (node) => {
-      noteProducer(node);
-      inferNode(node, known).forEach((value, index) => {
-        const output = node.outputs[index];
-        if (output) known.set(output, value);
+const createLookups = ({ known, constants, producers }: KnownGraph): Lookups => ({
+  shapeOf(value) {
+    const shape = known.get(value)?.shape;
+    if (!shape)
+      throw new AutodiffError(`value ${value}: expected a known rank, shape inference found none`, {
+        code: 'unknown-shape',
+        value,
       });
-    },
-    (name, value) => known.set(name, value),
-  );
+    return shape;
+  },
+  knownShape: (value) => known.get(value)?.shape,
+  typeOf: (value) => known.get(value)?.type ?? 'float32',
+  numbersOf(value) {
+    const elements = known.get(value)?.elements;
+    return elements?.every((element) => typeof element === 'number') ? (elements as number[]) : undefined;
+  },
+  constantOf: (value) => constants.get(value),
+  producerOf: (value) => producers.get(value),
+});
 
+function createBuilding(graph: GraphBuilder, model: Model, { shapeOf, knownShape }: Lookups): Building {
   const dimensions = createDimensionValues(graph, model.graph.inputs);
   const shapeFromSizes = (value: string, { start, end }: Attributes): string | undefined => {
-    const shape = known.get(value)?.shape;
+    const shape = knownShape(value);
     const [from, to] = [start, end].map((limit) => (limit?.kind === 'int' ? limit.value : undefined));
     return shape && dimensions.list(shape.slice(from ?? 0, to ?? shape.length));
   };
-
-  const backward: Backward = {
+  const op: Backward['op'] = (operator, inputs, attributes = {}, domain = undefined) => {
+    const sizes = operator === 'Shape' ? shapeFromSizes(inputs[0] ?? '', attributes) : undefined;
+    return sizes ?? graph.node(operator, inputs, attributes, `backward.${operator}`, domain);
+  };
+  const sizesValue: Backward['sizesValue'] = (value, axes) => {
+    const shape = shapeOf(value);
+    const sizes = dimensions.list(axes.map((axis) => shape[axis] ?? '?'));
+    return sizes ?? op('Gather', [op('Shape', [value]), graph.int64s(axes)]);
+  };
+  return {
     graph,
-    op(operator, inputs, attributes = {}, domain = undefined) {
-      const sizes = operator === 'Shape' ? shapeFromSizes(inputs[0] ?? '', attributes) : undefined;
-      return sizes ?? graph.node(operator, inputs, attributes, `backward.${operator}`, domain);
-    },
+    op,
     ops(operator, inputs, outputs, attributes = {}, domain = undefined) {
       const stems = Array.from({ length: outputs }, () => `backward.${operator}`);
       return graph.nodes(operator, inputs, stems, attributes, domain);
     },
-    shapeOf(value) {
-      const shape = known.get(value)?.shape;
-      if (!shape)
-        throw new AutodiffError(`value ${value}: expected a known rank, shape inference found none`, {
-          code: 'unknown-shape',
-          value,
-        });
-      return shape;
-    },
-    knownShape: (value) => known.get(value)?.shape,
-    typeOf: (value) => known.get(value)?.type ?? 'float32',
-    numbersOf(value) {
-      const elements = known.get(value)?.elements;
-      return elements?.every((element) => typeof element === 'number') ? (elements as number[]) : undefined;
-    },
-    constantOf: (value) => constants.get(value),
-    shapeValue: (value) => backward.op('Shape', [value]),
-    sizeValue: (value, axis) => backward.sizesValue(value, [axis]),
-    sizesValue(value, axes) {
-      const shape = backward.shapeOf(value);
-      const sizes = dimensions.list(axes.map((axis) => shape[axis] ?? '?'));
-      return sizes ?? backward.op('Gather', [backward.op('Shape', [value]), graph.int64s(axes)]);
-    },
+    shapeValue: (value) => op('Shape', [value]),
+    sizeValue: (value, axis) => sizesValue(value, [axis]),
+    sizesValue,
+  };
+}
+
+function createDerived({ shapeOf, knownShape, typeOf }: Lookups, building: Building): Derived {
+  const { graph, op, shapeValue, sizesValue } = building;
+  const derived: Derived = {
     countValue(value, axes) {
-      const shape = backward.shapeOf(value);
+      const shape = shapeOf(value);
       const sizes = axes.map((axis) => shape[axis]);
       if (sizes.every((size) => typeof size === 'number'))
-        return backward.number(
+        return derived.number(
           sizes.reduce((product, size) => product * size, 1),
           value,
         );
-      const count = backward.op('ReduceProd', [backward.sizesValue(value, axes)], { keepdims: int(0) });
-      return backward.castLike(count, value);
+      const count = op('ReduceProd', [sizesValue(value, axes)], { keepdims: int(0) });
+      return derived.castLike(count, value);
     },
     number(value, like) {
-      const type = backward.typeOf(like);
+      const type = typeOf(like);
       if (type === 'float32') return graph.float32(value);
       if (type === 'float64') return graph.float64(value);
       throw new AutodiffError(`expected float32 or float64 values, got ${type}`, {
@@ -217,26 +163,31 @@ export function createBackward(model: Model): Backward {
       });
     },
     castLike(value, like) {
-      const type = backward.typeOf(like);
-      if (backward.typeOf(value) === type) return value;
-      return backward.op('Cast', [value], { to: int(type === 'float64' ? float64Code : float32Code) });
+      const type = typeOf(like);
+      if (typeOf(value) === type) return value;
+      return op('Cast', [value], { to: int(type === 'float64' ? float64Code : float32Code) });
     },
     zerosLike(value) {
-      const type = backward.typeOf(value);
+      const type = typeOf(value);
       const data = type === 'float64' ? Float64Array.of(0) : Float32Array.of(0);
-      return backward.op('ConstantOfShape', [backward.shapeValue(value)], {
-        value: { kind: 'tensor', value: { name: '', type, shape: [1], data } },
-      });
+      const zero: Tensor = { name: '', type, shape: [1], data };
+      return op('ConstantOfShape', [shapeValue(value)], { value: tensorAttribute(zero) });
     },
     reshapeLike(value, like) {
-      const from = known.get(value)?.shape ?? [];
-      const shape = known.get(like)?.shape;
-      const constant = shape && constantTarget(from, shape);
-      if (constant) return backward.op('Reshape', [value, graph.int64s(constant)]);
-      return backward.op('Reshape', [value, backward.shapeValue(like)], shape?.includes(0) ? allowZero : {});
+      const shape = knownShape(like);
+      const constant = shape && constantTarget(knownShape(value) ?? [], shape);
+      if (constant) return op('Reshape', [value, graph.int64s(constant)]);
+      return op('Reshape', [value, shapeValue(like)], shape?.includes(0) ? allowZero : {});
     },
-    expandLike: (value, like) => backward.op('Expand', [value, backward.shapeValue(like)]),
-    producerOf: (value) => producers.get(value),
+    expandLike: (value, like) => op('Expand', [value, shapeValue(like)]),
   };
-  return backward;
+  return derived;
+}
+
+/** Starts a backward graph on top of a forward model. */
+export function createBackward(model: Model): Backward {
+  const knownGraph = createKnownGraph(model);
+  const lookups = createLookups(knownGraph);
+  const building = createBuilding(knownGraph.graph, model, lookups);
+  return { ...lookups, ...building, ...createDerived(lookups, building) };
 }

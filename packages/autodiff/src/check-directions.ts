@@ -1,7 +1,14 @@
 import { createRandom } from '@murmuration/base';
 import type { Model, Tensor } from '@murmuration/onnx';
 import type { CheckGradientsOptions } from './check-gradients.ts';
-import { directionChange, directionStepMin, directionStepShare, stepDivisors } from './defaults.ts';
+import {
+  directionChange,
+  directionStepMin,
+  directionStepShare,
+  lossRounding,
+  roundingShareMax,
+  stepDivisors,
+} from './defaults.ts';
 import { differentiate, gradientName } from './differentiate.ts';
 
 /** How a parameter's gradient compares with the loss's change along two directions. */
@@ -47,13 +54,11 @@ function directionsOf(gradient: Values, norm: number, seed: string): readonly Va
   return [own, between.map((value) => value / length)];
 }
 
-/** Rounding of a float32 loss that went through many operators, relative to it. */
-const lossRounding = 2 ** -21;
-
 /**
  * Compares each parameter's gradient with central differences of the loss along two directions, each at long and short
- * steps of which the best one counts (a long one may cross a kink, a short one may drown in rounding): twelve forward
- * passes per parameter, whatever its size, so that also a large model can be checked. Throws what `differentiate` and
+ * steps of which the best one counts (a long one may cross a kink; one so short that it drowns in rounding is left out).
+ * At a kink, told by the shortest step, the gradient may lie anywhere between the slopes of its two sides. That is at
+ * most twelve forward passes per parameter, whatever its size, so that also a large model can be checked. Throws what `differentiate` and
  * `run` throw.
  */
 export async function checkDirections(
@@ -69,17 +74,16 @@ export async function checkDirections(
     const feeds = { ...inputs, [parameter]: moved(inputs[parameter] as Tensor, direction, by) };
     return (await run(lossOnly, feeds))[loss]?.[0] ?? Number.NaN;
   };
-  const errorAlong = async (
+  const atPoint = found[loss]?.[0] ?? Number.NaN;
+  /** Slopes of the loss behind and ahead of the point. */
+  const slopesAlong = async (
     parameter: string,
     direction: Values,
-    slope: number,
     step: number,
-  ): Promise<number> => {
-    const above = await lossAt(parameter, direction, step);
-    const below = await lossAt(parameter, direction, -step);
-    const rounding = (lossRounding * Math.abs(above)) / step;
-    return Math.max(0, Math.abs((above - below) / (2 * step) - slope) - rounding);
-  };
+  ): Promise<readonly number[]> => [
+    (atPoint - (await lossAt(parameter, direction, -step))) / step,
+    ((await lossAt(parameter, direction, step)) - atPoint) / step,
+  ];
   const checked: CheckedDirections[] = [];
   for (const parameter of parameters) {
     const gradient = found[gradientName(parameter)] ?? new Float32Array();
@@ -87,11 +91,21 @@ export async function checkDirections(
     let relativeError = Number.isFinite(norm) ? 0 : Number.NaN;
     const values = (inputs[parameter] as Tensor).data as Values;
     const long = Math.min(directionChange / norm, directionStepShare * normOf(values) + directionStepMin);
+    const roundingAt = (step: number): number => (lossRounding * Math.abs(atPoint)) / step;
+    const steps = stepDivisors
+      .map((divisor) => long / divisor)
+      .filter((step, index) => index === 0 || roundingAt(step) <= roundingShareMax * norm);
     for (const direction of norm > 0 ? directionsOf(gradient, norm, `${seed}/${parameter}`) : []) {
-      const slope = productOf(gradient, direction);
+      const expected = productOf(gradient, direction);
       const errors: number[] = [];
-      for (const divisor of stepDivisors)
-        errors.push(await errorAlong(parameter, direction, slope, long / divisor));
+      for (const step of steps) {
+        const [behind = 0, ahead = 0] = await slopesAlong(parameter, direction, step);
+        const central = Math.abs((behind + ahead) / 2 - expected);
+        const beyond = Math.max(Math.min(behind, ahead) - expected, expected - Math.max(behind, ahead));
+        errors.push(
+          Math.max(0, (step === steps.at(-1) ? Math.min(central, beyond) : central) - roundingAt(step)),
+        );
+      }
       relativeError = Math.max(relativeError, Math.min(...errors) / norm);
     }
     checked.push({ parameter, norm, relativeError });

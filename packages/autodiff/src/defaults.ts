@@ -39,13 +39,13 @@ export const recomputeSourceRatio = 16;
 
 /**
  * Output positions per image up to which a convolution is one matrix product over the whole batch. Measured on two
- * AVX-512 cores, batch 16, 3×3 kernels, product against onnxruntime's own convolution: 64 positions 1.2 : 1.2 ms, 16
- * positions 1.0 : 1.3 ms, 4 positions 1.1 : 3.8 ms; at 256 positions gathering alone takes as long as the convolution.
+ * AVX-512 cores, batch 16, 3×3 kernels, gathering and product against onnxruntime's own convolution: 256 positions
+ * 1.0 : 1.1 ms, 64 positions 0.9 : 1.2 ms, 16 positions 0.9 : 1.3 ms, 4 positions 1.1 : 3.8 ms.
  */
-export const productOutputsMax = 64;
+export const productOutputsMax = 256;
 
-/** Elements per image that may be gathered at once for the gradient of a convolution's kernel: 1 MiB of float32. */
-export const gatheredElementsMax = 2 ** 18;
+/** Elements per image that may be gathered at once for a product over the whole batch: 4 MiB of float32. */
+export const gatheredElementsMax = 2 ** 20;
 
 /** Bounds on a checkpointed segment that are tried, from a thirty-second of what is held to all of it. */
 export const checkpointBoundsTried = 32;
@@ -62,3 +62,12 @@ export const directionStepMin = 1e-2;
 
 /** How much shorter than that each step is. */
 export const stepDivisors = [1, 8, 64];
+
+/** Rounding of a float32 loss that went through many operators, relative to it. */
+export const lossRounding: number = 2 ** -22;
+
+/** A step whose rounding may hide more than this share of the gradient tells nothing. */
+export const roundingShareMax = 5e-3;
+
+/** What a symbolic batch of images counts as where the costs of two ways are compared. */
+export const nominalBatch = 16;

@@ -128,13 +128,18 @@ class Gradients {
     return sum;
   }
 
-  /** A matrix product that nothing else needs adds to the total while it is computed. */
+  /** What nothing else needs adds to the total while it is computed: a matrix product, or rows put into zeros. */
   #sum(total: string, gradient: string): string {
-    const producer = this.#backward.producerOf(gradient);
-    const foldable = producer?.operator === 'Gemm' && producer.inputs.length === 2;
-    return foldable && this.#uses.get(gradient) === 1
-      ? this.#backward.op('Gemm', [...producer.inputs, total], producer.attributes)
-      : this.#backward.op('Add', [total, gradient]);
+    const { op, producerOf } = this.#backward;
+    const producer = producerOf(gradient);
+    if (!producer || this.#uses.get(gradient) !== 1) return op('Add', [total, gradient]);
+    const { operator, inputs, attributes } = producer;
+    if (operator === 'Gemm' && inputs.length === 2) return op('Gemm', [...inputs, total], attributes);
+    const scatters = operator === 'ScatterND' || operator === 'ScatterElements';
+    const [base = '', ...added] = inputs;
+    if (scatters && attributes.reduction?.value === 'add' && producerOf(base)?.operator === 'ConstantOfShape')
+      return op(operator, [total, ...added], attributes);
+    return op('Add', [total, gradient]);
   }
 }
 

@@ -1,6 +1,18 @@
 /** A Scan taken apart: which inputs are states, which are walked along, and how. */
-import { type Graph, graphOf, intOf, intsOf, type Node } from '@murmuration/onnx';
-import { unsupported } from './rules/rule.ts';
+import {
+  capturedValues,
+  type Dimension,
+  type Graph,
+  graphOf,
+  intOf,
+  intsOf,
+  type Model,
+  type Node,
+  type Tensor,
+  type ValueInfo,
+} from '@murmuration/onnx';
+import type { Backward } from './backward.ts';
+import { fromFront, unsupported } from './rules/rule.ts';
 
 /** One value of a Scan that has a time axis. */
 export interface Track {
@@ -93,4 +105,60 @@ export function stackedValues({ body, outputs, direction }: ScanParts): Readonly
     stacked.set(copies.get(inner) ?? inner, outer);
   }
   return stacked;
+}
+
+/** The shape of one step of a stacked value. */
+export function stepShape(backward: Backward, { outer, axis }: Track): readonly Dimension[] | undefined {
+  const shape = outer === '' ? undefined : backward.knownShape(outer);
+  return shape?.toSpliced(fromFront(axis, shape.length), 1);
+}
+
+/** A value with a type and, if there is one, a shape. */
+export const declared = (
+  name: string,
+  type: ValueInfo['type'],
+  shape: readonly Dimension[] | undefined,
+): ValueInfo => (shape ? { name, type, shape } : { name, type });
+
+/** A captured value as a constant of the body's model, if its data are known. */
+function constantOf(backward: Backward, name: string): Tensor | undefined {
+  const constant = backward.constantOf(name);
+  if (constant) return { ...constant, name };
+  const numbers = backward.typeOf(name) === 'int64' ? backward.numbersOf(name) : undefined;
+  const rank = backward.knownShape(name)?.length;
+  return numbers && (rank === 1 || rank === 0)
+    ? {
+        name,
+        type: 'int64',
+        shape: rank === 1 ? [numbers.length] : [],
+        data: BigInt64Array.from(numbers, BigInt),
+      }
+    : undefined;
+}
+
+/** The body as a model of its own: what it captures is given, and so are the values of `extra`. */
+export function bodyModel(backward: Backward, parts: ScanParts, extra: readonly ValueInfo[]): Model {
+  const like = (name: string, value: string): ValueInfo =>
+    declared(name, backward.typeOf(value), backward.knownShape(value));
+  const captured = capturedValues(parts.body);
+  const constants = captured.flatMap((name) => constantOf(backward, name) ?? []);
+  const constant = new Set(constants.map(({ name }) => name));
+  return {
+    irVersion: 10,
+    producer: '',
+    opsets: {},
+    metadata: {},
+    graph: {
+      ...parts.body,
+      inputs: [
+        ...parts.states.map(({ before, initial }) => like(before, initial)),
+        ...parts.inputs.map((track) =>
+          declared(track.inner, backward.typeOf(track.outer), stepShape(backward, track)),
+        ),
+        ...captured.filter((name) => !constant.has(name)).map((name) => like(name, name)),
+        ...extra,
+      ],
+      initializers: [...parts.body.initializers, ...constants],
+    },
+  };
 }

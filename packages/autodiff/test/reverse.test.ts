@@ -108,6 +108,21 @@ test('differentiate computes a product once where its gradient goes to two value
   assert.deepEqual([...(outputs['gradient:b'] ?? [])], [3, 7, 3, 7]);
 });
 
+test('differentiate adds rows of an embedding to the gradient of the head that shares its table', async () => {
+  const builder = createGraphBuilder('tied');
+  const table = builder.input('a', 'float32', [3, 2]);
+  const rows = builder.node('Gather', [table, builder.int64s([2, 0, 2])]);
+  const scores = builder.node('Gemm', [rows, table], { transB: int(1) });
+  builder.node('ReduceSum', [scores], { keepdims: int(0) }, 'loss');
+  builder.output('loss', 'float32', []);
+  const training = differentiate(builder.model(), { loss: 'loss', parameters: ['a'] });
+  const operators = training.graph.nodes.map(({ operator }) => operator);
+  assert.ok(operators.includes('ScatterND'));
+  assert.ok(!operators.includes('Add') && !operators.includes('ConstantOfShape'), operators.join());
+  const outputs = await runModel(training, { a: tensor([3, 2], [1, 2, 3, 4, 5, 6]) });
+  assert.deepEqual([...(outputs['gradient:a'] ?? [])], [20, 26, 11, 14, 29, 38]);
+});
+
 test('differentiate of a chain of many nodes takes time in proportion', { timeout: 20_000 }, () => {
   const chain = (length: number): Model =>
     modelOf((builder, a, b) => {

@@ -44,7 +44,10 @@ export class PyTorch {
   }
 
   /** An ONNX file of the model with its loss. Throws when PyTorch or its exporter is missing. */
-  async export(settings: object, how: { readonly dynamo: boolean; readonly opset: number }): Promise<Uint8Array> {
+  async export(
+    settings: object,
+    how: { readonly dynamo: boolean; readonly opset: number },
+  ): Promise<Uint8Array> {
     const folder = mkdtempSync(join(tmpdir(), 'murmuration-export-'));
     const path = join(folder, 'model.onnx');
     try {

@@ -6,6 +6,7 @@
 import { availableParallelism } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
 import { type EngineRun, startEngine } from './engine-run.ts';
+import { median, pauseMs } from './measure.ts';
 import { childPids, peakMB } from './peak-memory.ts';
 import { PyTorch } from './pytorch.ts';
 import { type StepCase, stepCases } from './step-cases.ts';
@@ -19,12 +20,6 @@ export interface StepFigures {
   readonly oursPeakMB: number | null;
   readonly pytorchPeakMB: number | null;
 }
-
-/** Idle threads of either side spin for a while before they sleep. */
-const pauseMs = 250;
-
-const median = (values: readonly number[]): number =>
-  values.toSorted((left, right) => left - right)[Math.floor(values.length / 2)] as number;
 
 const round = (value: number | undefined, digits: number): number | null =>
   value === undefined ? null : Number(value.toFixed(digits));
@@ -69,9 +64,7 @@ async function measure(step: StepCase, threads: number): Promise<StepFigures> {
     await ours.train(step.steps);
     const times = await takeTurns({ ours, eager, compiled }, step);
     const ratio = (theirs: readonly number[]): number | undefined =>
-      theirs.length === 0
-        ? undefined
-        : median(times.ours.map((ms, pair) => ms / (theirs[pair] as number)));
+      theirs.length === 0 ? undefined : median(times.ours.map((ms, pair) => ms / (theirs[pair] as number)));
     return {
       oursMs: round(median(times.ours), 1) as number,
       pytorchMs: eager ? round(median(times.eager), 1) : null,
@@ -87,11 +80,22 @@ async function measure(step: StepCase, threads: number): Promise<StepFigures> {
   }
 }
 
-const header = ['model', 'ours ms', 'PyTorch ms', 'ratio', 'ratio to compile', 'ours MB', 'PyTorch MB', 'ratio'];
+const header = [
+  'model',
+  'ours ms',
+  'PyTorch ms',
+  'ratio',
+  'ratio to compile',
+  'ours MB',
+  'PyTorch MB',
+  'ratio',
+];
 const widths = [16, 9, 12, 7, 18, 9, 12, 7] as const;
 
 const row = (cells: readonly string[]): string =>
-  cells.map((cell, index) => (index === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[index] ?? 0))).join('');
+  cells
+    .map((cell, index) => (index === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[index] ?? 0)))
+    .join('');
 
 function tableRow(name: string, figures: StepFigures): string {
   const cell = (value: number | null, digits: number): string => value?.toFixed(digits) ?? '–';
@@ -135,6 +139,8 @@ export async function bench(options: readonly string[] = []): Promise<object> {
     }
   }
   if (Object.values(figures).some(({ ratio }) => ratio === null))
-    console.log('PyTorch is missing, so only ours was timed. To compare: pip install torch (CPU build), then again.');
+    console.log(
+      'PyTorch is missing, so only ours was timed. To compare: pip install torch (CPU build), then again.',
+    );
   return { step: figures };
 }

@@ -298,7 +298,7 @@ export async function createChildEngine(
   const { declarations, layout, inputs } = runModel;
   const data = readData(init, runModel);
   const frozen = frozenWeights(init, runModel);
-  const optimizer = await createOptimizer({ declarations, layout, inner: run.inner, threads });
+  const optimizer = createOptimizer({ declarations, layout, inner: run.inner, threads });
   const { parameters, gradient } = optimizer;
   const program =
     data.sampleShapes &&

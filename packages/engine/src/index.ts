@@ -42,6 +42,7 @@ export interface TrainProgress {
   /** Steps in θ_local since the last encode. */
   readonly stepsSinceEncode: number;
   readonly loss: number;
+  /** Samples per second where the run's data is arrays. */
   readonly tokensPerSecond: number;
 }
 
@@ -78,6 +79,7 @@ export interface EncodedDelta {
   readonly base: Cid;
   readonly baseHeight: number;
   readonly norm: number;
+  /** Tokens of text, or samples of arrays, that it was trained on. */
   readonly tokens: number;
   readonly steps: number;
   readonly loss: number;

@@ -14,6 +14,7 @@ import type { EvaluationBatch, EvaluationRequest, RunData } from './samples.ts';
 import type { Schedule } from './schedule.ts';
 import { writeWholeFile } from './whole-files.ts';
 
+/** Uses of the model that change nothing. */
 export interface Inference {
   /** `parameters` must not change until it resolves. */
   evaluate(parameters: Float32Array, request: Omit<EvaluationRequest, 'batch'>): Promise<Evaluation>;
@@ -49,6 +50,7 @@ function* fitting(
     );
 }
 
+/** Makes the programs that a use needs when it is first asked for. */
 export function createInference(init: {
   readonly run: RunConfig;
   readonly runModel: RunModel;

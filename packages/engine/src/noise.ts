@@ -34,6 +34,7 @@ export interface NoiseInput {
   readonly keep: number;
 }
 
+/** The masks of one training graph. */
 export interface Noise {
   /** Bytes by input name; views that never move. */
   readonly masks: Readonly<Record<string, Uint8Array>>;

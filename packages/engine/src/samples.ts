@@ -4,6 +4,7 @@
  */
 import type { ArrayType } from '@murmuration/data';
 import type { ValueInfo } from '@murmuration/onnx';
+import { inputValuesMax } from './defaults.ts';
 import { EngineError } from './errors.ts';
 
 /** Values of an input, row-major; bool is 0 or 1 in bytes. */
@@ -65,12 +66,16 @@ const arrayTypes: Readonly<Record<ArrayType, (length: number) => InputArray>> = 
 /** Whether values of a graph's type can be fed. */
 export const isArrayType = (type: string): type is ArrayType => Object.hasOwn(arrayTypes, type);
 
-/** Zeros for an input of a type and shape. */
-export const createInput = (type: ArrayType, shape: readonly number[]): InputValues => ({
-  type,
-  shape,
-  data: arrayTypes[type](shape.reduce((product, size) => product * size, 1)),
-});
+/** Zeros for an input of a type and shape. Throws `EngineError` `bad-samples` for more values than `inputValuesMax`. */
+export function createInput(type: ArrayType, shape: readonly number[]): InputValues {
+  const length = shape.reduce((product, size) => product * size, 1);
+  if (!(length <= inputValuesMax))
+    throw new EngineError(`expected at most ${inputValuesMax} values of an input, got [${shape}]`, {
+      code: 'bad-samples',
+      shape,
+    });
+  return { type, shape, data: arrayTypes[type](length) };
+}
 
 /** Inputs as declared, with numbers for their symbols. */
 export interface SizedInputs {

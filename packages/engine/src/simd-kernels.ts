@@ -122,9 +122,11 @@ const loops = {
 };
 
 type Loops = typeof loops;
+/** What a loop is called. */
 export type LoopName = keyof Loops;
-/** Names of a loop's vectors, and of its scalars. */
+/** Names of a loop's vectors. */
 export type VectorOf<Name extends LoopName> = Loops[Name]['vectors'][number];
+/** Names of a loop's scalars. */
 export type ScalarOf<Name extends LoopName> = Loops[Name]['scalars'][number];
 
 /** In the order of the function's parameters: pointers to the vectors, count, scalars. */
@@ -198,6 +200,7 @@ export type SimdFunctions = { readonly sumOfSquares: (values: number, count: num
   readonly [Name in LoopName]: (...parameters: readonly number[]) => void;
 };
 
+/** The module's functions in the binary format. */
 export const simdFunctions: readonly WasmFunction[] = [
   sumOfSquares(),
   ...Object.entries(loops).map(([name, each]) => compile(name, each as unknown as ElementwiseLoop)),

@@ -35,6 +35,7 @@ export const freshCounters = (): TrainingCounters => ({
   microBatches: 0,
 });
 
+/** Inner steps to come. */
 export interface Training {
   readonly counters: TrainingCounters;
   /** A piece of training; `stop` ends it before the next micro-batch. */

@@ -22,6 +22,7 @@ export interface VectorRange {
   readonly from: number;
 }
 
+/** Vectors and the loops over them. */
 export interface VectorMemory {
   /** In the order of the lengths asked for; zeros at first. They never move. */
   readonly vectors: readonly FlatVector[];

@@ -19,6 +19,7 @@ export interface WasmMemory {
 export type Code = readonly number[];
 
 const valueTypes = { i32: 0x7f, f32: 0x7d, f64: 0x7c, v128: 0x7b } as const;
+/** What a parameter, a result or a local may be. */
 export type ValueType = keyof typeof valueTypes;
 
 /** A function of a module; locals are numbered after the parameters. */
@@ -53,17 +54,21 @@ const unary =
   (opcode: Code) =>
   (value: Code): Code => [...value, ...opcode];
 
-/** The value of a local, and giving it one. */
+/** The value of a local. */
 export const get = (local: number): Code => [0x20, ...leb(local)];
+/** Gives a local a value. */
 export const set = (local: number, value: Code): Code => [...value, 0x21, ...leb(local)];
 
 /** An integer from −64 to 63. */
 export const small = (value: number): Code => [0x41, value & 0x7f];
+/** The sum of two integers. */
 export const addIntegers = binary([0x6a]);
 
 /** Unaligned: slots of a flat vector begin at any multiple of four bytes. */
 const memoryArgument = [2, 0];
+/** The 16 bytes at a pointer. */
 export const load = unary([...simd(0x00), ...memoryArgument]);
+/** Writes 16 bytes at a pointer. */
 export const store = (pointer: Code, value: Code): Code => [
   ...pointer,
   ...value,
@@ -71,19 +76,27 @@ export const store = (pointer: Code, value: Code): Code => [
   ...memoryArgument,
 ];
 
-/** Four float32 lanes. */
+/** A float32 number in all four lanes. */
 export const splat = unary(simd(0x13));
+/** a + b, lane by lane. */
 export const add = binary(simd(0xe4));
+/** a − b. */
 export const subtract = binary(simd(0xe5));
+/** a · b. */
 export const multiply = binary(simd(0xe6));
+/** a ÷ b. */
 export const divide = binary(simd(0xe7));
+/** √a. */
 export const squareRoot = unary(simd(0xe3));
 
-/** Two float64 lanes, from the lower or the upper half of four float32 ones. */
+/** a + b in two float64 lanes. */
 export const addDoubles = binary(simd(0xf0));
+/** a · b in two float64 lanes. */
 export const multiplyDoubles = binary(simd(0xf2));
+/** The lower two of four float32 lanes as float64. */
 export const lowerDoubles = unary(simd(0x5f));
 const upperHalf: Code = [...simd(0x0d), 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15];
+/** The upper two of four float32 lanes as float64. */
 export const upperDoubles = (value: Code): Code => lowerDoubles([...value, ...value, ...upperHalf]);
 /** The sum of two float64 lanes, as a number. */
 export const sumOfDoubles = (value: Code): Code => [
@@ -92,13 +105,17 @@ export const sumOfDoubles = (value: Code): Code => [
   0xa0,
 ];
 
-/** Bits of a vector, and shifts of its four 32-bit lanes. */
+/** The bits that differ. */
 export const exclusiveOr = binary(simd(0x51));
+/** The bits that both have. */
 export const bitsOfBoth = binary(simd(0x4e));
+/** Four 32-bit lanes, each shifted to the left. */
 export const shiftLeft = (value: Code, bits: number): Code => [...value, ...small(bits), ...simd(0xab)];
+/** Four 32-bit lanes, each shifted to the right, zeros coming in. */
 export const shiftRight = (value: Code, bits: number): Code => [...value, ...small(bits), ...simd(0xad)];
-/** An integer in all eight 16-bit lanes, or all sixteen bytes. */
+/** An integer in all eight 16-bit lanes. */
 export const splatShort = unary(simd(0x10));
+/** An integer in all sixteen bytes. */
 export const splatByte = unary(simd(0x0f));
 /** All bits of the 16-bit lanes in which the first is below the second, unsigned. */
 export const isBelow = binary(simd(0x30));

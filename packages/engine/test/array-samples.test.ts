@@ -149,6 +149,11 @@ test('sizeInputs gives every symbol one size, and refuses shapes that differ', (
     });
 });
 
+test('createInput refuses sizes that no memory holds', () => {
+  for (const shape of [[65_536, 65_536], [2 ** 40], [Number.NaN]])
+    assert.throws(() => createInput('int64', shape), { code: 'bad-samples' });
+});
+
 test('Engine learns a classifier from arrays, measures its loss, and exports it', async (t) => {
   const folder = writeSamples(join(temporaryFolder(t), 'samples'), 800);
   const setting = settingOf(classifier({ dropout: 0.2 }), { data: { kind: 'arrays' }, batch: 16 });

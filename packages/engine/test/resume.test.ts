@@ -119,24 +119,23 @@ test('Engine that is closed in the middle of an accumulated step goes on to the 
 });
 
 /** Trains, saves, and trains on; is killed in between if asked to. */
-async function trainText(
+async function trainAndSave(
   t: TestContext,
   setting: Setting,
-  directory: string,
+  init: { readonly directory: string; readonly data: readonly string[]; readonly threads: number },
   killed: boolean,
 ): Promise<void> {
-  const data = [french];
-  const first = await startEngine(t, setting, { directory, data, threads: 2 });
+  const first = await startEngine(t, setting, init);
   await first.open(genesis);
   await first.train({ steps: 4, round: 0 });
   await first.encode(base);
   let engine = first;
   if (killed) {
     await first.train({ steps: 3, round: 0 });
-    const died = assert.rejects(first.train({ steps: 1_000, round: 0 }), { code: 'engine-died' });
+    const died = assert.rejects(first.train({ steps: 1_000_000, round: 0 }), { code: 'engine-died' });
     process.kill(first.pid, 'SIGKILL');
     await died;
-    engine = await startEngine(t, setting, { directory, data, threads: 2 });
+    engine = await startEngine(t, setting, init);
     const { step } = await engine.open(genesis);
     assert.equal(step, 4);
   }
@@ -146,9 +145,20 @@ async function trainText(
 
 for (const optimizer of optimizers)
   test(`Engine with ${optimizer.kind} that is killed after a checkpoint goes on from it to the bit`, async (t) => {
-    const setting = createSetting({ run: { inner: inner(optimizer, 2) } });
-    const [killed, whole] = [temporaryFolder(t), temporaryFolder(t)];
-    await trainText(t, setting, killed, true);
-    await trainText(t, setting, whole, false);
-    assertEqualStates(saved(setting, killed), saved(setting, whole));
+    const folder = temporaryFolder(t);
+    const arrays = settingOf(classifier({ dropout: 0.3, normalized: true }), {
+      data: { kind: 'arrays' },
+      inner: inner(optimizer, 2),
+    });
+    const samples = [writeSamples(join(folder, 'samples'), 100)];
+    const text = createSetting({ run: { inner: inner(optimizer, 2) } });
+    for (const [name, setting, data, threads] of [
+      ['arrays', arrays, samples, 1],
+      ['text', text, [french], 2],
+    ] as const) {
+      const [killed, whole] = [join(folder, name, 'killed'), join(folder, name, 'whole')];
+      await trainAndSave(t, setting, { directory: killed, data, threads }, true);
+      await trainAndSave(t, setting, { directory: whole, data, threads }, false);
+      assertEqualStates(saved(setting, killed), saved(setting, whole));
+    }
   });

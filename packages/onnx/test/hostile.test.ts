@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import {
+  type Attribute,
   type Attributes,
   checkModel,
   createGraphBuilder,
@@ -12,6 +13,7 @@ import {
   inferShapes,
   int,
   type Model,
+  type Node,
   OnnxError,
   readModel,
   simplifyModel,
@@ -19,7 +21,7 @@ import {
   writeModel,
 } from '../src/index.ts';
 import { noise } from './run-model.ts';
-import { oldModel } from './upgrade/old-models.ts';
+import { oldModel, oldNodes } from './upgrade/old-models.ts';
 
 const fixture = (name: string): Uint8Array =>
   Uint8Array.from(readFileSync(new URL(`./fixtures/${name}`, import.meta.url)));
@@ -58,6 +60,9 @@ const seeds: readonly Uint8Array[] = [
   ...[nested(), old, gpt({ vocabulary: 5, context: 4, width: 4, layers: 1, heads: 2 })].map(writeModel),
 ];
 
+/** One node each, in the forms of older opsets. */
+const olds: readonly Uint8Array[] = oldNodes.map((each) => writeModel(oldModel(each)));
+
 /** Everything that happens to a file; only an `OnnxError` may come out. */
 function open(bytes: Uint8Array): Model | OnnxError {
   try {
@@ -95,7 +100,7 @@ const change = fc.oneof(
 test('a damaged file ends in a model or an OnnxError', () => {
   fc.assert(
     fc.property(
-      fc.constantFrom(...seeds),
+      fc.constantFrom(...seeds, ...olds),
       fc.array(change, { minLength: 1, maxLength: 4 }),
       (seed, changes) => {
         const bytes = Array.from(seed);
@@ -109,6 +114,64 @@ test('a damaged file ends in a model or an OnnxError', () => {
         open(Uint8Array.from(bytes));
       },
     ),
+    { numRuns: 3_000 },
+  );
+});
+
+const oddNumber = fc.oneof(
+  fc.constantFrom(0, -1, 1, 2, 3, -(2 ** 31), 2 ** 31, Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER),
+  fc.integer({ min: -9, max: 9 }),
+);
+const oddAttribute: fc.Arbitrary<Attribute> = fc.oneof(
+  oddNumber.map((value): Attribute => ({ kind: 'int', value })),
+  fc.array(oddNumber, { maxLength: 5 }).map((value): Attribute => ({ kind: 'ints', value })),
+  fc.constantFrom(0, -1, 2.5, 3e38).map((value): Attribute => ({ kind: 'float', value })),
+  fc.string({ maxLength: 3 }).map((value): Attribute => ({ kind: 'text', value })),
+);
+const oddShape = fc.option(
+  fc.array(fc.oneof(fc.nat(4), fc.constantFrom('batch', '?', 2 ** 40)), { maxLength: 5 }),
+  { nil: undefined },
+);
+
+/** What is changed about a node and its inputs: absurd settings, shapes, versions, operators. */
+const absurdity = fc.record({
+  node: fc.constantFrom(...oldNodes),
+  operator: fc.option(fc.constantFrom(...oldNodes.map(({ operator }) => operator)), { nil: undefined }),
+  opset: fc.integer({ min: 7, max: 23 }),
+  attribute: oddAttribute,
+  which: fc.nat(),
+  shapes: fc.array(oddShape, { minLength: 6, maxLength: 6 }),
+  dropped: fc.option(fc.nat(3), { nil: undefined }),
+  asConstants: fc.boolean(),
+});
+
+test('a node with absurd settings ends in a model or an OnnxError', () => {
+  fc.assert(
+    fc.property(absurdity, ({ node, operator, opset, attribute, which, shapes, dropped, asConstants }) => {
+      const { graph, ...model } = oldModel(node);
+      const [first] = graph.nodes as [Node];
+      const names = [...Object.keys(first.attributes), 'axis', 'axes', 'num_groups', 'to', 'perm'];
+      const changed: Node = {
+        ...first,
+        operator: operator ?? first.operator,
+        inputs: first.inputs.filter((_, index) => index !== dropped),
+        attributes: { ...first.attributes, [names[which % names.length] as string]: attribute },
+      };
+      const constants = asConstants
+        ? Object.entries(node.feeds).map(([name, data]) => ({ ...data, name }))
+        : [];
+      const inputs = graph.inputs.map(({ name, type }, index) => {
+        const shape = shapes[index];
+        return shape ? { name, type, shape } : { name, type };
+      });
+      open(
+        writeModel({
+          ...model,
+          opsets: { '': opset },
+          graph: { ...graph, nodes: [changed], inputs, initializers: [...graph.initializers, ...constants] },
+        }),
+      );
+    }),
     { numRuns: 3_000 },
   );
 });

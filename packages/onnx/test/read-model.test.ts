@@ -148,6 +148,24 @@ test('readModel takes a symbol that is a number for the number', () => {
   assert.deepEqual(readModel(writeModel(shaped('6*batch'))), shaped('6*batch'));
 });
 
+test('readModel takes the largest and smallest integers of attributes for "to the end"', () => {
+  const attribute = (value: bigint): Uint8Array =>
+    messageOf((writer) => {
+      bytesField(writer, 1, new TextEncoder().encode('ends'));
+      writer.tag(8, WireType.Varint).int64(value);
+      writer.tag(20, WireType.Varint).int32(7);
+    });
+  const read = (value: bigint) => {
+    const node = messageOf((writer) => bytesField(writer, 5, attribute(value)));
+    const graph = messageOf((writer) => bytesField(writer, 1, node));
+    return readModel(messageOf((writer) => bytesField(writer, 7, graph))).graph.nodes[0]?.attributes.ends;
+  };
+  const [end, start] = [Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER];
+  assert.deepEqual(read(2n ** 63n - 1n), { kind: 'ints', value: [end] });
+  assert.deepEqual(read(-(2n ** 63n)), { kind: 'ints', value: [start] });
+  assert.throws(() => read(2n ** 60n), refused('unsupported'));
+});
+
 test('readModel refuses absurd dimensions without allocating them', () => {
   const dims = (...sizes: readonly bigint[]): Uint8Array =>
     withInitializer(

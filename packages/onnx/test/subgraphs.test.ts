@@ -5,9 +5,11 @@ import {
   capturedValues,
   checkModel,
   createGraphBuilder,
+  type Graph,
   type GraphBuilder,
   graphAttribute,
   type Model,
+  mapSubgraphs,
   OnnxError,
   pruneModel,
   readModel,
@@ -85,6 +87,24 @@ test('pruneModel keeps what only a graph inside a node uses', () => {
 
 test('readModel and writeModel hold graphs inside attributes', () => {
   assert.deepEqual(readModel(writeModel(choice())), choice());
+});
+
+test('readModel accepts values of nested graphs without a type, and only those', () => {
+  const model = choice();
+  const untype = (graph: Graph): Graph => ({
+    ...graph,
+    outputs: graph.outputs.map(({ name }) => ({ name, type: 'float32', untyped: true })),
+  });
+  const nodes = model.graph.nodes.map((node) => ({
+    ...node,
+    attributes: mapSubgraphs(node.attributes, untype),
+  }));
+  const untyped = { ...model, graph: { ...model.graph, nodes } };
+  assert.deepEqual(readModel(writeModel(untyped)), untyped);
+  assert.throws(
+    () => readModel(writeModel({ ...model, graph: untype(model.graph) })),
+    /expected a tensor type/,
+  );
 });
 
 const refused = (model: Model, message: RegExp): void =>

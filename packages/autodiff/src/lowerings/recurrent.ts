@@ -98,21 +98,33 @@ const gru: Cell = {
   },
 };
 
+/** Input, output and forget gates of an LSTM at once, when they look at nothing but the product. */
+function plainGates({ split, activate }: Step, product: string): readonly string[] {
+  const [gates = '', cell = ''] = split(product, [3, 1]);
+  return [...split(activate(0, gates), [1, 1, 1]), activate(1, cell)];
+}
+
 const lstm: Cell = {
   gates: 4,
   activations: ['Sigmoid', 'Tanh', 'Tanh'],
   states: [5, 6],
   innerBias: () => false,
-  step({ context, op, x, states, direction, number, split, activate }) {
+  step(step) {
+    const { context, op, x, states, direction, number, split, activate } = step;
     const [h = '', c = ''] = states;
     const product = op('Gemm', [h, direction.weights, x], transposed);
+    const coupled = intOf(context.node, 'input_forget', 0) !== 0;
+    if (!coupled && direction.peepholes === '') {
+      const [i = '', o = '', f = '', cell = ''] = plainGates(step, product);
+      const next = op('Add', [op('Mul', [f, c]), op('Mul', [i, cell])]);
+      return [op('Mul', [o, activate(2, next, true)]), next];
+    }
     const [input = '', output = '', forget = '', cell = ''] = split(product, [1, 1, 1, 1]);
     const [byInput = '', byOutput = '', byForget = ''] =
       direction.peepholes === '' ? [] : splitRows(context, direction.peepholes, [1, 1, 1]);
     const seen = (gate: string, state: string, weights: string): string =>
       weights === '' ? gate : op('Add', [gate, op('Mul', [state, weights])]);
     const i = activate(0, seen(input, c, byInput));
-    const coupled = intOf(context.node, 'input_forget', 0) !== 0;
     const f = coupled ? op('Sub', [number(1), i]) : activate(0, seen(forget, c, byForget));
     const next = op('Add', [op('Mul', [f, c]), op('Mul', [i, activate(1, cell)])]);
     const o = activate(0, seen(output, next, byOutput));

@@ -57,8 +57,8 @@ const rotation =
     if (!context.isReached(places.cosines) && !context.isReached(places.sines)) return undefined;
     const joined = shapeOf(input(0)).length === 3;
     const half = context.sizeOf(input(places.cosines), -1);
-    const heads = intOf(node, 'num_heads', 0) || context.sizeOf(input(0), 2) / (2 * half);
-    const x = joined ? splitHeads(context, input(0), heads) : input(0);
+    const headsOf = (): number => intOf(node, 'num_heads', 0) || context.sizeOf(input(0), 2) / (2 * half);
+    const x = joined ? splitHeads(context, input(0), headsOf()) : input(0);
     const rest = context.sizeOf(x, 3) - 2 * half;
     const sizes = backward.graph.int64s([2 * half, rest]);
     const [turning = '', fixed = ''] = rest > 0 ? ops('Split', [x, sizes], 2, { axis: int(-1) }) : [x];

@@ -7,12 +7,22 @@ import type { LoweringContext, Lowerings } from '../passes/lower-operators.ts';
 
 const int64Code = 7;
 
-/** One coordinate of all points [batch, height, width]. */
-interface Coordinate {
-  /** In pixels. */
+/** The `a` of the cubic filter that onnxruntime and PyTorch sample with. */
+const cubicCoefficient = -0.75;
+
+/** One axis of an image, the first spatial one first. */
+interface Axis {
+  /** The coordinates of all points in pixels [batch, …points]. */
   readonly value: string;
   /** The number of pixels along the axis, as a scalar of the image's type. */
   readonly size: string;
+}
+
+/** A whole position along an axis with the weight that it has, and whether it lies inside. */
+interface Corner {
+  readonly position: string;
+  readonly weight: string | undefined;
+  readonly inside: string | undefined;
 }
 
 /** The number of pixels along an axis. */
@@ -23,11 +33,25 @@ function pixels({ op, backward, input, number }: LoweringContext, axis: number):
   return backward.castLike(op('Squeeze', [list, backward.graph.int64s([0])]), input(0));
 }
 
-/** Mirrors coordinates at the borders until they lie inside. */
-function reflected(context: LoweringContext, value: string, size: string, aligned: boolean): string {
+const aligns = ({ node }: LoweringContext): boolean => intOf(node, 'align_corners', 0) === 1;
+
+/** An axis of the image with its coordinates taken from the grid, whose last coordinate is the first axis'. */
+function axisOf(context: LoweringContext, index: number, count: number): Axis {
+  const { op, number, backward, input } = context;
+  const size = pixels(context, index + 2);
+  const place = backward.graph.int64(count - 1 - index);
+  const unit = op('Add', [op('Gather', [input(1), place], { axis: int(-1) }), number(1)]);
+  const doubled = aligns(context)
+    ? op('Mul', [unit, op('Sub', [size, number(1)])])
+    : op('Sub', [op('Mul', [unit, size]), number(1)]);
+  return { value: op('Mul', [doubled, number(0.5)]), size };
+}
+
+/** Mirrors positions at the borders until they lie inside. */
+function reflected(context: LoweringContext, value: string, size: string): string {
   const { op, number } = context;
-  const least = number(aligned ? 0 : -0.5);
-  const range = aligned ? op('Sub', [size, number(1)]) : size;
+  const least = number(aligns(context) ? 0 : -0.5);
+  const range = aligns(context) ? op('Sub', [size, number(1)]) : size;
   const period = op('Mul', [range, number(2)]);
   const shifted = op('Sub', [value, least]);
   const turns = op('Floor', [op('Div', [shifted, period])]);
@@ -35,82 +59,100 @@ function reflected(context: LoweringContext, value: string, size: string, aligne
   return op('Add', [op('Sub', [range, op('Abs', [op('Sub', [within, range])])]), least]);
 }
 
-const limited = ({ op, number }: LoweringContext, value: string, size: string): string =>
-  op('Min', [op('Max', [value, number(0)]), op('Sub', [size, number(1)])]);
-
-/** Coordinate 0 or 1 of the grid, from −1 … 1 to pixels, with the padding that moves points applied. */
-function coordinateOf(context: LoweringContext, index: number): Coordinate {
-  const { op, node, number, backward, input } = context;
-  const aligned = intOf(node, 'align_corners', 0) === 1;
-  const size = pixels(context, 3 - index);
-  const unit = op('Add', [
-    op('Gather', [input(1), backward.graph.int64(index)], { axis: int(3) }),
-    number(1),
-  ]);
-  const doubled = aligned
-    ? op('Mul', [unit, op('Sub', [size, number(1)])])
-    : op('Sub', [op('Mul', [unit, size]), number(1)]);
-  const value = op('Mul', [doubled, number(0.5)]);
+/** A pixel that is read at a position, by the node's padding. */
+function padded(
+  context: LoweringContext,
+  position: string,
+  weight: string | undefined,
+  size: string,
+): Corner {
+  const { op, number, node } = context;
   const padding = textOf(node, 'padding_mode', 'zeros');
-  if (padding === 'zeros') return { value, size };
-  if (padding === 'border') return { value: limited(context, value, size), size };
-  if (padding !== 'reflection') context.refuse(`expected a known padding, got ${padding}`);
-  return { value: limited(context, reflected(context, value, size, aligned), size), size };
-}
-
-/** A whole position along an axis with the weight that it has, and whether it lies inside. */
-interface Corner {
-  readonly position: string;
-  readonly weight: string | undefined;
-  readonly inside: string | undefined;
-}
-
-function cornersOf(context: LoweringContext, { value, size }: Coordinate, mode: string): readonly Corner[] {
-  const { op, node, number } = context;
-  const pads = textOf(node, 'padding_mode', 'zeros') === 'zeros';
-  const corner = (position: string, weight: string | undefined): Corner => ({
-    position: limited(context, position, size),
+  const mirrored = padding === 'reflection' ? reflected(context, position, size) : position;
+  const inside = (): string =>
+    op('And', [op('GreaterOrEqual', [position, number(0)]), op('Less', [position, size])]);
+  return {
+    position: op('Min', [op('Max', [mirrored, number(0)]), op('Sub', [size, number(1)])]),
     weight,
-    inside: pads
-      ? op('And', [op('GreaterOrEqual', [position, number(0)]), op('Less', [position, size])])
-      : undefined,
-  });
-  if (mode === 'nearest') return [corner(op('Round', [value]), undefined)];
+    inside: padding === 'zeros' ? inside() : undefined,
+  };
+}
+
+/** Horner's scheme: the first coefficient is that of the highest power. */
+const polynomial = ({ op, number }: LoweringContext, x: string, coefficients: readonly number[]): string =>
+  coefficients.map(number).reduce((sum, coefficient) => op('Add', [op('Mul', [sum, x]), coefficient]));
+
+/** Weights of the four pixels around a point that lies at `x` between the inner two (Keys 1981, equation 4). */
+function cubicWeights(context: LoweringContext, x: string): readonly string[] {
+  const a = cubicCoefficient;
+  const fromOther = context.op('Sub', [context.number(1), x]);
+  const near = [a + 2, -(a + 3), 0, 1];
+  const far = [a, -2 * a, a, 0];
+  return [
+    polynomial(context, x, far),
+    polynomial(context, x, near),
+    polynomial(context, fromOther, near),
+    polynomial(context, fromOther, far),
+  ];
+}
+
+/** The pixels along one axis that a point is made of. */
+function cornersOf(context: LoweringContext, { value, size }: Axis, mode: string): readonly Corner[] {
+  const { op, number } = context;
+  if (mode === 'nearest') return [padded(context, op('Round', [value]), undefined, size)];
   const low = op('Floor', [value]);
   const above = op('Sub', [value, low]);
-  return [corner(low, op('Sub', [number(1), above])), corner(op('Add', [low, number(1)]), above)];
+  const cubic = mode === 'cubic' || mode === 'bicubic';
+  const weights = cubic ? cubicWeights(context, above) : [op('Sub', [number(1), above]), above];
+  return weights.map((weight, index) =>
+    padded(context, op('Add', [low, number(index - (cubic ? 1 : 0))]), weight, size),
+  );
 }
 
-/** Bilinear or nearest sampling of images. */
+/** Pixels along several axes at once: positions in the flattened image, products of weights. */
+function joined(context: LoweringContext, first: Corner, second: Corner, size: string): Corner {
+  const { op } = context;
+  const both = (operator: string, a: string | undefined, b: string | undefined): string | undefined =>
+    a === undefined || b === undefined ? (a ?? b) : op(operator, [a, b]);
+  return {
+    position: op('Add', [op('Mul', [first.position, size]), second.position]),
+    weight: both('Mul', first.weight, second.weight),
+    inside: both('And', first.inside, second.inside),
+  };
+}
+
+const modes: ReadonlySet<string> = new Set(['linear', 'bilinear', 'nearest', 'cubic', 'bicubic']);
+const paddings: ReadonlySet<string> = new Set(['zeros', 'border', 'reflection']);
+
+/** Nearest, linear or cubic sampling of images and volumes. */
 function gridSample(context: LoweringContext): readonly string[] {
   const { op, node, number, backward, input, shapeOf } = context;
   const { graph } = backward;
   const mode = textOf(node, 'mode', 'linear');
-  if (shapeOf(input(0)).length !== 4 || !['linear', 'bilinear', 'nearest'].includes(mode))
-    context.refuse(`expected linear or nearest sampling of images, got ${mode} of [${shapeOf(input(0))}]`);
-  const [x, y] = [coordinateOf(context, 0), coordinateOf(context, 1)];
-  const rows = cornersOf(context, y, mode);
-  const columns = cornersOf(context, x, mode);
+  const padding = textOf(node, 'padding_mode', 'zeros');
+  if (!modes.has(mode) || !paddings.has(padding))
+    context.refuse(`expected a known way of sampling, got ${mode} with ${padding}`);
+  const count = shapeOf(input(0)).length - 2;
+  const axes = Array.from({ length: count }, (_, index) => axisOf(context, index, count));
+  const corners = axes.reduce<readonly Corner[]>((sofar, axis) => {
+    const own = cornersOf(context, axis, mode);
+    return sofar.length === 0
+      ? own
+      : sofar.flatMap((first) => own.map((second) => joined(context, first, second, axis.size)));
+  }, []);
   const flat = graph.int64s([0, 1, -1]);
   const image = op('Reshape', [input(0), graph.int64s([0, 0, -1])]);
   const channels = op('Concat', [graph.int64s([1]), backward.sizeValue(input(0), 1), graph.int64s([1])], {
     axis: int(0),
   });
-  const both = (operator: string, a: string | undefined, b: string | undefined): string | undefined =>
-    a === undefined || b === undefined ? (a ?? b) : op(operator, [a, b]);
-  const samples = rows.flatMap((row) =>
-    columns.map((column) => {
-      const place = op('Add', [op('Mul', [row.position, x.size]), column.position]);
-      const index = op('Reshape', [op('Cast', [place], { to: int(int64Code) }), flat]);
-      const pixel = op('GatherElements', [image, op('Expand', [index, channels])], { axis: int(2) });
-      const weight = both('Mul', row.weight, column.weight);
-      const inside = both('And', row.inside, column.inside);
-      const shown = inside ? op('Where', [inside, weight ?? number(1), number(0)]) : weight;
-      return shown === undefined ? pixel : op('Mul', [pixel, op('Reshape', [shown, flat])]);
-    }),
-  );
+  const samples = corners.map(({ position, weight, inside }) => {
+    const index = op('Reshape', [op('Cast', [position], { to: int(int64Code) }), flat]);
+    const pixel = op('GatherElements', [image, op('Expand', [index, channels])], { axis: int(2) });
+    const shown = inside ? op('Where', [inside, weight ?? number(1), number(0)]) : weight;
+    return shown === undefined ? pixel : op('Mul', [pixel, op('Reshape', [shown, flat])]);
+  });
   const sum = samples.reduce((total, sample) => op('Add', [total, sample]));
-  const sizes = [backward.sizeValue(input(1), 1), backward.sizeValue(input(1), 2)];
+  const sizes = axes.map((_, index) => backward.sizeValue(input(1), index + 1));
   return [op('Reshape', [sum, op('Concat', [graph.int64s([0, 0]), ...sizes], { axis: int(0) })])];
 }
 

@@ -3,22 +3,33 @@ import { lowerings } from '../lowerings/table.ts';
 import { dropSteps } from './drop-steps.ts';
 import { exposeStatistics } from './expose-statistics.ts';
 import { exposeSteps } from './expose-steps.ts';
+import { foldScales } from './fold-scales.ts';
+import { insideScans } from './inside-scans.ts';
 import { lowerOperators } from './lower-operators.ts';
 import { lowerTraining } from './lower-training.ts';
 import { mergeEqualNodes } from './merge-equal-nodes.ts';
+import { mergeTransposes } from './merge-transposes.ts';
 import { orderNodes } from './order-nodes.ts';
+import { recognizeOperators } from './recognize-operators.ts';
 import { recomputeCheap } from './recompute-cheap.ts';
 
 /** Rewrites a model into one that computes the same; the parameters are the values by which it is differentiated. */
 export type Pass = (model: Model, parameters: readonly string[]) => Model;
 
+const lower: Pass = (model, parameters) => lowerOperators(model, parameters, lowerings);
+
 /**
  * Run in this order on the forward graph, which is simplified and in the newest operator set, before gradient rules
- * see it: they replace operators by others that have rules, or make nodes give what their gradients need.
+ * see it: they put fused operators in the place of what exporters write for them, replace operators by others that have
+ * rules, or make nodes give what their gradients need.
  */
 export const loweringPasses: readonly Pass[] = [
-  (model, parameters) => lowerOperators(model, parameters, lowerings),
+  recognizeOperators,
+  mergeTransposes,
+  foldScales,
+  lower,
   exposeStatistics,
+  insideScans((body, values) => exposeStatistics(lower(body, values))),
   exposeSteps,
 ];
 

@@ -8,7 +8,7 @@
 import { float, floatOf, int, intOf, type Node } from '@murmuration/onnx';
 import type { Backward } from '../backward.ts';
 import { type GradientRule, type GradientRules, type RuleContext, unsupported } from './rule.ts';
-import { axesButChannels, spatialFrom } from './window.ts';
+import { axesButChannels } from './window.ts';
 
 const defaultEpsilon = 1e-5;
 
@@ -30,18 +30,6 @@ export const sumPerChannel = (backward: Backward, value: string, operator = 'Red
   backward.op(operator, [value, backward.graph.int64s(axesButChannels(backward.shapeOf(value).length))], {
     keepdims: int(0),
   });
-
-/** The number of values per channel. The batch's size is read where it enters the graph, once for all layers. */
-function countPerChannel(backward: Backward, x: string): string {
-  const [batch, , ...positions] = backward.shapeOf(x);
-  const source = backward.graph.graph().inputs.find(({ shape }) => shape?.[0] === batch);
-  const isKnown = positions.every((size): size is number => typeof size === 'number');
-  if (typeof batch === 'number' || !source || !isKnown)
-    return backward.countValue(x, axesButChannels(positions.length + spatialFrom));
-  const images = backward.castLike(backward.sizeValue(source.name, 0), x);
-  const perImage = positions.reduce((product, size) => product * size, 1);
-  return backward.op('Mul', [images, backward.number(perImage, x)]);
-}
 
 /** What a batch says of itself, per channel. */
 export interface BatchStatistics {
@@ -70,7 +58,7 @@ export function batchStatistics(backward: Backward, node: Node): BatchStatistics
   const mean = sumPerChannel(backward, x, 'ReduceMean');
   const centered = backward.op('Sub', [x, perChannel(backward, mean, rank)]);
   const squares = sumPerChannel(backward, centered, 'ReduceSumSquare');
-  const variance = backward.op('Div', [squares, countPerChannel(backward, x)]);
+  const variance = backward.op('Div', [squares, backward.countValue(x, axesButChannels(rank))]);
   return { centered, mean, variance, inverse: inverseDeviation(backward, node, variance) };
 }
 
@@ -120,7 +108,7 @@ const byBatch: GradientRule = (context) => {
   const sum = sumPerChannel(backward, dy);
   const correlation = op('Mul', [sumPerChannel(backward, op('Mul', [dy, centered])), inverse]);
   const byInput = (): string => {
-    const count = countPerChannel(backward, context.input(0));
+    const count = backward.countValue(context.input(0), axesButChannels(rank));
     const scale = context.input(1);
     const direct = op(
       'BatchNormalization',

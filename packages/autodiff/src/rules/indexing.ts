@@ -4,6 +4,9 @@ import { fromFront, type GradientRule, type GradientRules, type RuleContext } fr
 
 const adding = { reduction: text('add') };
 
+/** `TensorProto.DataType` of the only indices that ScatterND takes. */
+const int64Code = 7;
+
 /** The order of axes in which one axis comes first. */
 const axisFirst = (rank: number, axis: number): readonly number[] => [
   axis,
@@ -23,7 +26,8 @@ function zerosInOrder({ op, backward, input }: RuleContext, order: readonly numb
 function addRows(context: RuleContext, axis: number, indices: string, indicesRank: number): string {
   const { op, backward, gradient } = context;
   const rank = context.shape(0).length;
-  const column = op('Unsqueeze', [indices, backward.graph.int64s([-1])]);
+  const wide = backward.typeOf(indices) === 'int32' ? op('Cast', [indices], { to: int(int64Code) }) : indices;
+  const column = op('Unsqueeze', [wide, backward.graph.int64s([-1])]);
   const order = axisFirst(rank, axis);
   const zeros = zerosInOrder(context, order);
   if (axis === 0) return op('ScatterND', [zeros, column, gradient], adding);

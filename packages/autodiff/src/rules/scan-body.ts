@@ -1,18 +1,16 @@
 import {
   capturedValues,
-  type Dimension,
   floatOf,
   intOf,
   type Model,
   type Node,
-  type Tensor,
   usedValues,
   type ValueInfo,
 } from '@murmuration/onnx';
 import { type Backward, createBackward } from '../backward.ts';
 import { appendGradients } from '../reverse.ts';
-import type { ScanParts, State, Track } from '../scan-node.ts';
-import { fromFront, type RuleContext } from './rule.ts';
+import { bodyModel, declared, type ScanParts, type State, stepShape } from '../scan-node.ts';
+import type { RuleContext } from './rule.ts';
 
 /** A product per step of two factors whose rows may be stacked: αAᵀB. */
 export interface StackedProduct {
@@ -70,63 +68,17 @@ function wantedStates(context: RuleContext, parts: ScanParts, sources: readonly 
   }
 }
 
-/** The shape of one step of a stacked value. */
-function stepShape(backward: Backward, { outer, axis }: Track): readonly Dimension[] | undefined {
-  const shape = outer === '' ? undefined : backward.knownShape(outer);
-  return shape?.toSpliced(fromFront(axis, shape.length), 1);
-}
-
-const declared = (
-  name: string,
-  type: ValueInfo['type'],
-  shape: readonly Dimension[] | undefined,
-): ValueInfo => (shape ? { name, type, shape } : { name, type });
-
-/** A captured value as a constant of the body's model, if its data are known. */
-function constantOf(backward: Backward, name: string): Tensor | undefined {
-  const constant = backward.constantOf(name);
-  if (constant) return { ...constant, name };
-  const numbers = backward.typeOf(name) === 'int64' ? backward.numbersOf(name) : undefined;
-  const rank = backward.knownShape(name)?.length;
-  return numbers && (rank === 1 || rank === 0)
-    ? {
-        name,
-        type: 'int64',
-        shape: rank === 1 ? [numbers.length] : [],
-        data: BigInt64Array.from(numbers, BigInt),
-      }
-    : undefined;
-}
-
-/** The body as a model of its own: what it captures is given, and so are the gradients of what it gives. */
-function bodyModel({ backward }: RuleContext, parts: ScanParts, captured: readonly string[]): Model {
-  const outer = (name: string, like: string): ValueInfo =>
-    declared(name, backward.typeOf(like), backward.knownShape(like));
-  const constants = captured.flatMap((name) => constantOf(backward, name) ?? []);
-  const constant = new Set(constants.map(({ name }) => name));
-  const open = captured.filter((name) => !constant.has(name));
-  return {
-    irVersion: 10,
-    producer: '',
-    opsets: {},
-    metadata: {},
-    graph: {
-      ...parts.body,
-      inputs: [
-        ...parts.states.map(({ before, initial }) => outer(before, initial)),
-        ...parts.inputs.map((track) =>
-          declared(track.inner, backward.typeOf(track.outer), stepShape(backward, track)),
-        ),
-        ...open.map((name) => outer(name, name)),
-        ...parts.states.map(({ initial }, index) => outer(stateGradient(index), initial)),
-        ...parts.outputs.map((track, index) =>
-          declared(outputGradient(index), backward.typeOf(track.outer), stepShape(backward, track)),
-        ),
-        ...captured.map((name) => outer(runningSum(name), name)),
-      ],
-      initializers: [...parts.body.initializers, ...constants],
-    },
-  };
+/** The body's model, in which the gradients by what it gives, and the sums that are carried, are inputs too. */
+function gradientModel({ backward }: RuleContext, parts: ScanParts, captured: readonly string[]): Model {
+  const like = (name: string, value: string): ValueInfo =>
+    declared(name, backward.typeOf(value), backward.knownShape(value));
+  return bodyModel(backward, parts, [
+    ...parts.states.map(({ initial }, index) => like(stateGradient(index), initial)),
+    ...parts.outputs.map((track, index) =>
+      declared(outputGradient(index), backward.typeOf(track.outer), stepShape(backward, track)),
+    ),
+    ...captured.map((name) => like(runningSum(name), name)),
+  ]);
 }
 
 /** The products whose sum a gradient is, when all of them can be made over the rows of all steps at once. */
@@ -160,7 +112,7 @@ export function differentiateBody(context: RuleContext, parts: ScanParts): BodyG
   const outsiders = [...wantedInputs.map(innerOf), ...wantedCaptured];
   const states = wantedStates(context, parts, outsiders);
   const stateOf = (index: number): State => parts.states[index] as State;
-  const inner = createBackward(bodyModel(context, parts, captured));
+  const inner = createBackward(gradientModel(context, parts, captured));
   const seeds = new Map<string, string>();
   const seed = (value: string, gradient: string): void => {
     const known = seeds.get(value);

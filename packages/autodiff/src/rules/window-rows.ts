@@ -8,11 +8,12 @@
  */
 import { type Dimension, int, ints } from '@murmuration/onnx';
 import type { Backward } from '../backward.ts';
-import { gatheredElementsMax, productOutputsMax } from '../defaults.ts';
+import { gatheredElementsMax, nominalBatch, productOutputsMax } from '../defaults.ts';
 import { spatialFrom, type Window } from './window.ts';
 
-/** A convolution of which all sizes but the batch are known. */
+/** A convolution of which all sizes are known, that of the batch perhaps not. */
 export interface RowWindow {
+  readonly batch: number;
   readonly window: Window;
   readonly inputs: readonly number[];
   readonly outputs: readonly number[];
@@ -36,7 +37,8 @@ export function rowWindow(
   const [outputChannels, ...outputs] = output.slice(1);
   if (group !== 1 || !isKnown(inputs) || !isKnown(outputs)) return undefined;
   if (typeof inputChannels !== 'number' || typeof outputChannels !== 'number') return undefined;
-  const rows = { window, inputs, outputs, inputChannels, outputChannels };
+  const batch = typeof input[0] === 'number' ? input[0] : nominalBatch;
+  const rows = { batch, window, inputs, outputs, inputChannels, outputChannels };
   const gathered = product(outputs) * product(window.kernel) * inputChannels;
   return gathered <= gatheredElementsMax ? rows : undefined;
 }
@@ -46,10 +48,10 @@ export const isSmall = ({ outputs }: RowWindow): boolean => product(outputs) <= 
 
 /**
  * Whether taps stand inside channels in the gathered matrix, as they do in a kernel. Then the matrix is transposed
- * and not the kernel: right where the kernel is the larger of the two, for a batch of 16.
+ * and not the kernel, which is right where the kernel is the larger of the two.
  */
-const tapsInside = ({ outputs, outputChannels }: RowWindow): boolean =>
-  product(outputs) * 16 <= outputChannels;
+const tapsInside = ({ batch, outputs, outputChannels }: RowWindow): boolean =>
+  batch * product(outputs) <= outputChannels;
 
 /** [batch, channels, …] as [batch, positions, channels]. */
 function toRows(backward: Backward, value: string): string {
@@ -181,8 +183,8 @@ export function kernelGradient(
   init: { readonly x: string; readonly gradient: string; readonly kernel: string; readonly rows: RowWindow },
 ): string {
   const { x, gradient, kernel, rows } = init;
-  const dy = rowMatrix(backward, gradient, rows.outputChannels);
   const { graph, op } = backward;
+  const dy = rowMatrix(backward, gradient, rows.outputChannels);
   const matrix = op('Gemm', [dy, gatheredInputs(backward, x, rows)], { transA: int(1) });
   if (tapsInside(rows)) return op('Reshape', [matrix, backward.shapeValue(kernel)]);
   const sizes = rows.window.kernel;

@@ -1,7 +1,16 @@
 import { createRandom } from '@murmuration/base';
-import { createGraphBuilder, int, type Model, readModel, type Tensor, upgradeModel } from '@murmuration/onnx';
+import {
+  createGraphBuilder,
+  type Dimension,
+  inferShapes,
+  int,
+  type Model,
+  readModel,
+  type Tensor,
+  upgradeModel,
+} from '@murmuration/onnx';
 import { checkGradients } from '../../src/check-gradients.ts';
-import type { DifferentiateRequest } from '../../src/differentiate.ts';
+import { type DifferentiateRequest, differentiate, gradientName } from '../../src/differentiate.ts';
 import { AutodiffError } from '../../src/errors.ts';
 import { runModel } from '../run-model.ts';
 import type { ConformanceCase } from './cases.ts';
@@ -79,11 +88,22 @@ interface Built {
 /** `TensorProto.DataType` of double precision. */
 const float64Code = 11;
 
+/** Which sizes of the float inputs are symbols: none, those that equal the first input's first size, all above 1. */
+export type Symbols = 'none' | 'batch' | 'all';
+
+/** A shape with symbols; equal sizes get equal symbols. */
+function withSymbols(shape: readonly Dimension[], symbols: Symbols, batch: Dimension): readonly Dimension[] {
+  return shape.map((size, axis) => {
+    const wanted = symbols === 'all' || (symbols === 'batch' && axis === 0 && size === batch);
+    return wanted && typeof size === 'number' && size > 1 ? `size${size}` : size;
+  });
+}
+
 /**
  * loss = Σ outputs · weights over the float outputs, summed in double precision; everything that is no float input
- * becomes a constant.
+ * becomes a constant. The shapes of what stays an input are numbers or symbols.
  */
-function lossModel(stored: ConformanceCase): Built {
+function lossModel(stored: ConformanceCase, symbols: Symbols): Built {
   const { operator } = stored;
   const model = upgradeModel(readModel(stored.model));
   const parameters = parametersOf(stored).map((tensor) => nudged(tensor, operator));
@@ -92,19 +112,26 @@ function lossModel(stored: ConformanceCase): Built {
   const constants = stored.inputs.filter(
     ({ name }) => !names.has(name) && inputs.some((each) => each.name === name),
   );
+  const batch = inputs[0]?.shape?.[0] ?? 1;
   const graph = {
     ...model.graph,
-    inputs: inputs.filter(({ name }) => names.has(name)),
+    inputs: inputs
+      .filter(({ name }) => names.has(name))
+      .map((input) => ({ ...input, shape: withSymbols(input.shape ?? [], symbols, batch) })),
     initializers: [...initializers, ...constants],
     outputs: [],
   };
   const builder = createGraphBuilder('conformance', { ...model, graph });
+  const known = inferShapes(builder.model());
+  const feeds = Object.fromEntries(parameters.map((tensor) => [tensor.name, tensor]));
   const terms = stored.outputs
     .filter(({ type }, index) => type === 'float32' && (index === 0 || !firstOutputOnly.has(operator)))
     .map(({ name, shape, data }) => {
       const random = createRandom(name);
       const values = Float64Array.from(data as Float32Array, () => 0.3 + random.unit());
-      const weight = builder.initializer({ name: `weight of ${name}`, type: 'float64', shape, data: values });
+      const weight = `weight of ${name}`;
+      feeds[weight] = { name: weight, type: 'float64', shape, data: values };
+      builder.input(weight, 'float64', symbols === 'none' ? shape : (known.get(name)?.shape ?? []));
       const wide = builder.node('Cast', [name], { to: int(float64Code) });
       return builder.node('ReduceSum', [builder.node('Mul', [wide, weight])], { keepdims: int(0) });
     });
@@ -113,7 +140,7 @@ function lossModel(stored: ConformanceCase): Built {
   return {
     model: builder.model(),
     loss,
-    feeds: Object.fromEntries(parameters.map((tensor) => [tensor.name, tensor])),
+    feeds,
     parameters: [...names],
   };
 }
@@ -151,7 +178,7 @@ async function agreesAtSomeStep(
 export async function checkCase(stored: ConformanceCase): Promise<Checked> {
   const inputs: string[] = [];
   try {
-    const { model, loss, feeds, parameters } = lossModel(stored);
+    const { model, loss, feeds, parameters } = lossModel(stored, 'none');
     for (const parameter of parameters) {
       if (await agreesAtSomeStep(model, feeds, { loss, parameters: [parameter] })) inputs.push(parameter);
     }
@@ -163,4 +190,45 @@ export async function checkCase(stored: ConformanceCase): Promise<Checked> {
     const how = code === 'no-rule' ? code : code === 'wrong-gradient' ? 'differs' : 'refused';
     return { how, detail, inputs };
   }
+}
+
+/** Largest difference of two lists relative to the largest value. */
+function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  const values = Array.from(a);
+  const largest = Math.max(1e-3, ...values.map(Math.abs));
+  return Math.max(0, ...values.map((value, index) => Math.abs(value - (b[index] ?? Number.NaN)))) / largest;
+}
+
+/** Gradients by all inputs of a case, with some of their sizes as symbols; undefined where a rule needs to know them. */
+async function gradientsOf(
+  stored: ConformanceCase,
+  symbols: Symbols,
+): Promise<readonly ArrayLike<number>[] | undefined> {
+  const { model, loss, feeds, parameters } = lossModel(stored, symbols);
+  let training: Model;
+  try {
+    training = differentiate(model, { loss, parameters });
+  } catch (cause) {
+    if (cause instanceof AutodiffError) return undefined;
+    throw cause;
+  }
+  const values = await runModel(training, feeds);
+  return parameters.map((parameter) => values[gradientName(parameter)] ?? []);
+}
+
+/**
+ * How far gradients computed without knowing the inputs' sizes are from those computed with them; undefined where
+ * differentiating needs to know them, or the loss does not depend on all inputs.
+ */
+export async function differencesWithSymbols(
+  stored: ConformanceCase,
+): Promise<Readonly<Record<'batch' | 'all', number | undefined>>> {
+  const known = await gradientsOf(stored, 'none');
+  const difference = async (symbols: Symbols): Promise<number | undefined> => {
+    const found = await gradientsOf(stored, symbols);
+    return (
+      known && found && Math.max(...known.map((each, index) => largestDifference(each, found[index] ?? [])))
+    );
+  };
+  return { batch: await difference('batch'), all: await difference('all') };
 }

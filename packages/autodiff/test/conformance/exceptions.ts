@@ -54,19 +54,6 @@ export const notChecked: Exceptions = {
   'the rule refuses a largest element counted by columns': [
     ...['maxpool_with_argmax_2d_precomputed_strides@12', 'maxpool_with_argmax_2d_precomputed_strides@22'],
   ],
-  'the rule covers linear and nearest sampling of images': [
-    ...['gridsample_bicubic@16', 'gridsample_bicubic@22'],
-    ...[
-      'gridsample_bicubic_align_corners_0_additional_1@22',
-      'gridsample_bicubic_align_corners_1_additional_1@22',
-    ],
-    ...[
-      'bilinear_align_corners_0',
-      'bilinear_align_corners_1',
-      'nearest_align_corners_0',
-      'nearest_align_corners_1',
-    ].map((name) => `gridsample_volumetric_${name}@22`),
-  ],
 };
 
 /** All models of a table. */

@@ -2,7 +2,7 @@
  * One file of a case through the whole pipeline: read, differentiated by the initializers its framework trains, run by
  * stock onnxruntime, and compared with what the framework computed.
  */
-import { type Model, microsoft, type Node, readModel, type Tensor, type ValueInfo } from '@murmuration/onnx';
+import { type Graph, int, type Model, type Node, readModel, type Tensor, type ValueInfo } from '@murmuration/onnx';
 import { differentiate, gradientName } from '../../src/index.ts';
 import { runModel } from '../run-model.ts';
 import type { FixtureFile } from './fixture.ts';
@@ -10,51 +10,65 @@ import type { FixtureFile } from './fixture.ts';
 /** Largest relative error of a tensor, as norm of the difference over norm of the expected values (float32). */
 export const relativeErrorMax = 1e-3;
 
-const weightingInput = 'fixture.weighting';
+/** The input that weighs the elements of the output at `index`. */
+export const weightingName = (index: number): string => `fixture.weighting.${index}`;
 const squareLoss = 'fixture.square';
 
-const node = (operator: string, inputs: readonly string[], output: string): Node => ({
+const node = (operator: string, inputs: readonly string[], output: string, attributes = {}): Node => ({
   name: output,
   operator,
   domain: '',
   inputs,
   outputs: [output],
-  attributes: {},
+  attributes,
 });
 
-/** The model with a loss put on one of its outputs: the sum of weighting × output², the weighting being an input. */
-export function attachSquareLoss(model: Model, output: string): Model {
-  const { graph } = model;
-  const given = graph.outputs.find(({ name }) => name === output);
-  if (!given) throw new Error(`output ${output}: expected one of ${graph.outputs.map(({ name }) => name)}`);
-  const weighting: ValueInfo = { ...given, name: weightingInput };
+/** Σ weighting · output² of one output; the weighting is an input of the graph, of the output's shape. */
+function weightedSquare(output: ValueInfo, index: number, opset: number) {
   const axes: Tensor = {
-    name: 'fixture.axes',
+    name: `fixture.axes.${index}`,
     type: 'int64',
-    shape: [given.shape?.length ?? 0],
-    data: BigInt64Array.from(given.shape ?? [], (_, index) => BigInt(index)),
+    shape: [output.shape?.length ?? 0],
+    data: BigInt64Array.from(output.shape ?? [], (_, axis) => BigInt(axis)),
   };
-  const summed = node('ReduceSum', ['fixture.weighted', axes.name], squareLoss);
-  const nodes = [
-    ...graph.nodes,
-    node('Mul', [output, output], 'fixture.squared'),
-    node('Mul', ['fixture.squared', weightingInput], 'fixture.weighted'),
-  ];
-  const opset = model.opsets[''] ?? 1;
-  const sum: Node =
-    opset >= 13
-      ? { ...summed, attributes: { keepdims: { kind: 'int', value: 0 } } }
-      : { ...summed, inputs: ['fixture.weighted'], attributes: { keepdims: { kind: 'int', value: 0 } } };
+  const [squared, weighted, total] = ['squared', 'weighted', 'total'].map((part) => `fixture.${part}.${index}`);
+  const reduced = opset >= 13 ? [weighted as string, axes.name] : [weighted as string];
   return {
-    ...model,
-    graph: {
-      ...graph,
-      nodes: [...nodes, sum],
-      inputs: [...graph.inputs, weighting],
-      outputs: [...graph.outputs, { name: squareLoss, type: given.type, shape: [] }],
-      initializers: opset >= 13 ? [...graph.initializers, axes] : graph.initializers,
-    },
+    weighting: { ...output, name: weightingName(index) },
+    nodes: [
+      node('Mul', [output.name, output.name], squared as string),
+      node('Mul', [squared as string, weightingName(index)], weighted as string),
+      node('ReduceSum', reduced, total as string, { keepdims: int(0) }),
+    ],
+    initializers: opset >= 13 ? [axes] : [],
+    total: total as string,
   };
+}
+
+/** The model with a loss put on some of its outputs: the sum of weighting × output², the weightings being inputs. */
+export function attachSquareLosses(
+  model: Model,
+  outputs: readonly string[],
+): { readonly model: Model; readonly loss: string } {
+  const { graph } = model;
+  const parts = outputs.map((name, index) => {
+    const output = graph.outputs.find((given) => given.name === name);
+    if (!output) throw new Error(`output ${name}: expected one of ${graph.outputs.map((given) => given.name)}`);
+    return weightedSquare(output, index, model.opsets[''] ?? 1);
+  });
+  const sum = node(
+    'Sum',
+    parts.map(({ total }) => total),
+    squareLoss,
+  );
+  const whole: Graph = {
+    ...graph,
+    nodes: [...graph.nodes, ...parts.flatMap(({ nodes }) => nodes), sum],
+    inputs: [...graph.inputs, ...parts.map(({ weighting }) => weighting)],
+    outputs: [...graph.outputs, { name: squareLoss, type: 'float32', shape: [] }],
+    initializers: [...graph.initializers, ...parts.flatMap(({ initializers }) => initializers)],
+  };
+  return { model: { ...model, graph: whole }, loss: squareLoss };
 }
 
 const norm = (values: ArrayLike<number>): number => Math.hypot(...Array.from(values));
@@ -95,8 +109,9 @@ export interface Comparison {
 /** The training graph of a file, and the name of its loss. */
 export function trainingModel(bytes: Uint8Array, entry: FixtureFile): { training: Model; loss: string } {
   const read = readModel(bytes);
-  const model = entry.loss ? read : attachSquareLoss(read, entry.logits.output);
-  const loss = entry.loss?.output ?? squareLoss;
+  const { model, loss } = entry.loss
+    ? { model: read, loss: entry.loss.output }
+    : attachSquareLosses(read, [entry.logits.output]);
   return { training: differentiate(model, { loss, parameters: Object.keys(entry.gradients) }), loss };
 }
 
@@ -110,7 +125,7 @@ export async function compareFile(
   const feeds: Record<string, Tensor> = Object.fromEntries(
     entry.inputs.map((name) => [name, stored(tensors, `input/${name}`)]),
   );
-  if (entry.square) feeds[weightingInput] = stored(tensors, 'weighting');
+  if (entry.square) feeds[weightingName(0)] = stored(tensors, 'weighting');
   const outputs = await runModel(training, feeds);
   const lossTensor = (entry.loss ?? entry.square)?.tensor ?? '';
   const expected: [string, ArrayLike<number>][] = [
@@ -131,13 +146,3 @@ export async function compareFile(
     }))
     .toSorted((left, right) => right.error - left.error);
 }
-
-/** Operators of a file, for messages. */
-export const operatorsOf = (model: Model): readonly string[] =>
-  [
-    ...new Set(
-      model.graph.nodes.map(({ operator, domain }) =>
-        domain === microsoft ? `${domain}.${operator}` : operator,
-      ),
-    ),
-  ].toSorted();

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { operatorSupport } from '../../src/index.ts';
 import { remarks } from './remarks.ts';
-import { history, replacements, runtimeOperators } from './status.ts';
+import { history, replacements, runtimeOperators, runtimeStatusOf, statusOf } from './status.ts';
 import { countOperators, withOperatorTable } from './table.ts';
 
 test('README has the table that `npm run operators -- --write` makes', () => {
@@ -20,4 +21,19 @@ test('remarks and replacements are about operators that exist', () => {
     [...Object.keys(remarks), ...Object.keys(replacements)].filter((operator) => !known.has(operator)),
     [],
   );
+});
+
+test('statusOf and operatorSupport agree', () => {
+  const supportOf = { rule: 'rule', lowered: 'rule', none: 'none' } as const;
+  for (const [domain, operators, of] of [
+    ['', Object.keys(history), statusOf],
+    ['com.microsoft', runtimeOperators, runtimeStatusOf],
+  ] as const)
+    for (const operator of operators) {
+      const status = of(operator);
+      if (status !== 'unsupported' && status !== 'replaced')
+        assert.equal(operatorSupport({ operator, domain }), supportOf[status], operator);
+      else if (status === 'unsupported')
+        assert.match(operatorSupport({ operator, domain }), /unsupported|foreign/);
+    }
 });

@@ -50,7 +50,7 @@ function rowsOfStandard(): readonly Row[] {
     const all = cases.get(operator) ?? [];
     const equal = all.filter((stored) => !different.has(caseKey(stored)));
     const status = statusOf(operator);
-    const hasRule = status === 'rule' || status === 'lowered';
+    const hasRule = status !== 'none' && status !== 'unsupported';
     const checked = equal.filter(
       (stored) => hasRule && isDifferentiable(stored) && !unchecked.has(caseKey(stored)),
     );
@@ -108,7 +108,7 @@ const some = (count: number): string => (count === 0 ? '' : String(count));
 
 function standardTable(rows: readonly Row[]): string {
   return markdown(
-    ['operator', 'forms from opset', 'gradient', 'models', 'checked', 'remarks'],
+    ['operator', 'forms since opset', 'gradient', 'models', 'checked', 'remarks'],
     rows.map(({ operator, forms, status, models, equal, checked, remark }) => [
       operator,
       forms,
@@ -120,20 +120,39 @@ function standardTable(rows: readonly Row[]): string {
   );
 }
 
+const lineLength = 120;
+
+/** A paragraph in lines of at most 120 characters. */
+function wrapped(paragraph: string): string {
+  const lines = [''];
+  for (const word of paragraph.split(' ')) {
+    const line = lines.at(-1) ?? '';
+    if (line !== '' && line.length + 1 + word.length > lineLength) lines.push(word);
+    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
+  }
+  return lines.join('\n');
+}
+
 /** The generated part of the README. */
 export function operatorTable(): string {
   const standard = rowsOfStandard();
   const runtime = rowsOfRuntime();
   const { rules, noGradient, unsupported } = countOperators();
   const sum = (count: (row: Row) => number): number => standard.reduce((total, row) => total + count(row), 0);
+  const introduction = [
+    `${rules} operators have a gradient rule, ${noGradient} have no gradient by nature, ${unsupported.length} are not`,
+    'supported. A model of any operator set from 7 to 23 is first brought to 23, so that one rule serves all forms of an',
+    'operator; the second column says since which operator set each form is in use. "Rule, in parts": the operator is',
+    "taken apart into others that have rules. Of ONNX's",
+    `${sum(({ models }) => models)} official single-operator models with float inputs,`,
+    `${sum(({ equal }) => equal)} give their stored outputs in onnxruntime ("models"); in`,
+    `${sum(({ checked }) => checked)} central differences confirm the gradient by every float input ("checked").`,
+  ];
+  const own = runtime.map(({ operator, remark }) => `\`${operator}\`${remark ? ` (${remark})` : ''}`);
   return [
-    `${rules} operators have a gradient rule, ${noGradient} have no gradient by nature, ${unsupported.length} are not supported.`,
-    'A model of any operator set from 7 to 23 is first brought to 23, so that one rule serves all forms of an operator;',
-    'the second column says from which operator set on each form was in use. `rule, in parts`: the operator is taken',
-    `apart into others that have rules. Of ONNX's ${sum(({ models }) => models)} official single-operator models with float inputs,`,
-    `${sum(({ equal }) => equal)} give their stored outputs in onnxruntime (\`models\`); in ${sum(({ checked }) => checked)} of them central differences confirm`,
-    "the gradient by every float input (`checked`). onnxruntime's own operators with a rule:",
-    `${runtime.map(({ operator, remark }) => `\`${operator}\`${remark ? ` (${remark})` : ''}`).join(', ')}.`,
+    wrapped(introduction.join(' ')),
+    '',
+    wrapped(`onnxruntime's own operators that have a rule: ${own.join(', ')}.`),
     '',
     '<details>',
     `<summary>The ${standard.length} operators of ONNX</summary>`,

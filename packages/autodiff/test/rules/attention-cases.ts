@@ -128,7 +128,10 @@ const trainedAngles: readonly RuleCase[] = [
   },
 ];
 
-const attentionOfMicrosoft: readonly RuleCase[] = [
+const ofMicrosoft = (cases: readonly RuleCase[]): readonly RuleCase[] =>
+  cases.map((each) => ({ ...each, domain: microsoft }));
+
+const attentionOfMicrosoft = ofMicrosoft([
   {
     operator: 'MultiHeadAttention',
     inputs: [joined(2, 3, 6), joined(2, 4, 6), joined(2, 4, 4), weight(16)],
@@ -187,9 +190,9 @@ const attentionOfMicrosoft: readonly RuleCase[] = [
     attributes: { ...multi, qkv_hidden_sizes: ints([6, 6, 4]), unidirectional: int(1) },
     note: 'packed weights',
   },
-].map((each) => ({ ...each, domain: microsoft }));
+]);
 
-const fusedOfMicrosoft: readonly RuleCase[] = [
+const fusedOfMicrosoft = ofMicrosoft([
   { operator: 'BiasGelu', inputs: [x(3, 5), x(5)] },
   { operator: 'FastGelu', inputs: [x(3, 5), x(5)] },
   { operator: 'FastGelu', inputs: [x(3, 5)] },
@@ -225,7 +228,7 @@ const fusedOfMicrosoft: readonly RuleCase[] = [
     inputs: [x(4, 5), x(3, 5), x(3)],
     attributes: { transB: int(1), activation: text('Sigmoid') },
   },
-].map((each) => ({ ...each, domain: microsoft }));
+]);
 
 /** Attention, what transformers need beside it, and what onnxruntime's optimizer makes of both. */
 export const attentionCases: readonly RuleCase[] = [

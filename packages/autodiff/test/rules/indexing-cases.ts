@@ -1,4 +1,5 @@
 import { int, text } from '@murmuration/onnx';
+import { tensor } from '../run-model.ts';
 import { drawn, integer, integers, type RuleCase, truths, x } from './rule-case.ts';
 
 const gathers: readonly RuleCase[] = [
@@ -18,6 +19,7 @@ const gathers: readonly RuleCase[] = [
     inputs: [x(2, 3, 4, 2), integers([2, 0, 2, -1], [2, 2])],
     attributes: { axis: int(2) },
   },
+  { operator: 'Gather', inputs: [x(4, 3), { constant: tensor([3], [1, -1, 1], 'int32') }], note: 'int32' },
   {
     operator: 'GatherElements',
     inputs: [x(3, 4), integers([0, 3, 1, 1, 2, 2], [3, 2])],

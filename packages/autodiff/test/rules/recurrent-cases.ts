@@ -34,7 +34,7 @@ function recurrent(operator: string, variant: Variant): RuleCase {
   const rows = (gates[operator] ?? 1) * hidden;
   const stateShape = batchFirst ? [batch, directions, hidden] : [directions, batch, hidden];
   const state: CaseInput = { shape: stateShape, fixed: batchFirst ? [1, 2] : [0, 2] };
-  const initial = variant.states ? state : 'absent';
+  const initial: CaseInput = variant.states ? state : 'absent';
   const lengthInput: CaseInput = lengths ? { constant: tensor([batch], lengths, 'int32') } : 'absent';
   return {
     operator,

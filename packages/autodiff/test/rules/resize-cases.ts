@@ -75,6 +75,20 @@ const sampling: readonly RuleCase[] = [
       note: `nearest, ${padding}`,
     }),
   ),
+  ...['zeros', 'border', 'reflection'].map(
+    (padding, index): RuleCase => ({
+      operator: 'GridSample',
+      inputs: [{ shape: [1, 2, 5, 7] }, { shape: [1, 2, 3, 2], fixed: [3] }],
+      attributes: { mode: text('cubic'), padding_mode: text(padding), align_corners: int(index % 2) },
+      note: `cubic, ${padding}`,
+    }),
+  ),
+  {
+    operator: 'GridSample',
+    inputs: [{ shape: [1, 2, 3, 4, 5] }, { shape: [1, 2, 2, 2, 3], fixed: [4] }],
+    attributes: { mode: text('linear') },
+    note: 'volume',
+  },
   {
     operator: 'GridSample',
     domain: microsoft,

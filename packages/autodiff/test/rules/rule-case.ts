@@ -28,9 +28,7 @@ export type CaseInput =
   | {
       readonly shape: readonly number[];
       readonly range?: Range;
-      /** Dimensions when the case is repeated with symbolic ones; else every size other than 1 is a symbol. */
-      readonly dimensions?: readonly Dimension[];
-      /** Axes that stay numbers then. */
+      /** Axes that stay numbers when the case is repeated with symbolic dimensions; all others but 1 are symbols. */
       readonly fixed?: readonly number[];
     }
   /** Constant data: indices, axes, shapes, conditions. Floats take the type of the case. */
@@ -105,12 +103,8 @@ export interface Variant {
   readonly type?: FloatType;
 }
 
-function dimensionsOf(input: Exclude<CaseInput, 'absent' | { constant: Tensor }>): readonly Dimension[] {
-  const { shape, dimensions, fixed = [] } = input;
-  const symbol = (size: number, axis: number): Dimension =>
-    size === 1 || fixed.includes(axis) ? size : `n${size}`;
-  return dimensions ?? shape.map(symbol);
-}
+const dimensionsOf = (shape: readonly number[], fixed: readonly number[] = []): readonly Dimension[] =>
+  shape.map((size, axis) => (size === 1 || fixed.includes(axis) ? size : `n${size}`));
 
 interface Built {
   readonly model: Model;
@@ -131,7 +125,11 @@ export function build(rule: RuleCase, { shapes, type = 'float32' }: Variant): Bu
     if ('constant' in input) return builder.initializer({ ...converted(input.constant, type), name });
     parameters.push(name);
     feeds[name] = draw(input.shape, input.range ?? 'around-zero', name, type);
-    return builder.input(name, type, shapes === 'static' ? input.shape : dimensionsOf(input));
+    return builder.input(
+      name,
+      type,
+      shapes === 'static' ? input.shape : dimensionsOf(input.shape, input.fixed),
+    );
   });
   const stems = Array.from({ length: rule.outputs ?? 1 }, () => 'y');
   const outputs = builder.nodes(rule.operator, names, stems, rule.attributes, rule.domain);

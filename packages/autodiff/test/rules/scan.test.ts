@@ -168,7 +168,31 @@ const idle: Build = (builder, declare) => {
   return [first, second, products, mapped];
 };
 
-for (const [name, build] of Object.entries({ general, nested, idle }))
+/** A body of operators that are taken apart, or give statistics to their gradients, one of them a Scan in turn. */
+const fused: Build = (builder, declare) => {
+  const h = declare('h', [2, 4], [1]);
+  const x = declare('x', [3, 5, 2, 4], [3]);
+  const gain = declare('gain', [4], [0]);
+  const inputs = declare('inputs', [1, 4, 4], [0, 1, 2]);
+  const recurrent = declare('recurrent', [1, 4, 4], [0, 1, 2]);
+  const body = builder.subgraph('step');
+  const state = body.input('h.in', 'float32', [2, 4]);
+  const rows = body.input('rows', 'float32', [5, 2, 4]);
+  const normal = body.node('LayerNormalization', [body.node('Add', [rows, state]), gain]);
+  const scaled = body.node('RMSNormalization', [normal, gain]);
+  const [all = '', last = ''] = body.nodes('RNN', [scaled, inputs, recurrent], ['all', 'last'], {
+    hidden_size: int(4),
+  });
+  const next = body.node('Squeeze', [last, body.int64s([0])]);
+  body.output(next, 'float32');
+  body.output(all, 'float32');
+  return builder.nodes('Scan', [h, x], ['final', 'steps'], {
+    body: graphAttribute(body.graph()),
+    num_scan_inputs: int(1),
+  });
+};
+
+for (const [name, build] of Object.entries({ general, nested, idle, fused }))
   for (const symbolic of [false, true])
     test(`gradient of Scan (${name}, ${symbolic ? 'symbolic' : 'constant'} sizes) equals central differences`, () =>
       check(build, symbolic));

@@ -3,6 +3,7 @@ import type { Orthogonalizer } from './newton-schulz.ts';
 import type { MatrixRange, TrainedRange } from './ranges.ts';
 import type { UpdateRule } from './update-rule.ts';
 
+/** Muon's settings, and those of AdamW for what is no matrix. */
 export interface MuonSettings extends AdamWSettings {
   readonly momentum: number;
   readonly nesterov: boolean;

@@ -1,5 +1,6 @@
 import { createGraphBuilder, float, int, type Model } from '@murmuration/onnx';
-import { Tensor } from 'onnxruntime-node';
+import { type InferenceSession, Tensor } from 'onnxruntime-node';
+import { threadedMatrixMin } from '../defaults.ts';
 import { createSession, runSession } from '../session.ts';
 
 /** Coefficients of the quintic X ← aX + bAX + cA²X with A = XXᵀ (Jordan et al. 2024). */
@@ -33,14 +34,23 @@ function newtonSchulz(iterations: number, tall: boolean): Model {
   return graph.model();
 }
 
-/** Holds one session for wide and one for tall matrices of any size. */
-export async function createOrthogonalizer(iterations: number, threads: number): Promise<Orthogonalizer> {
-  const wide = await createSession(newtonSchulz(iterations, false), threads);
-  const tall = await createSession(newtonSchulz(iterations, true), threads);
+/**
+ * Holds a session for wide and one for tall matrices, and both once more for small ones, which one thread does faster;
+ * each is made when it is first needed, because the threads of a session spin for a while after each run.
+ */
+export function createOrthogonalizer(iterations: number, threads: number): Orthogonalizer {
+  const sessions = new Map<string, Promise<InferenceSession>>();
+  const sessionFor = (tall: boolean, among: number): Promise<InferenceSession> => {
+    const key = `${tall} ${among}`;
+    const made = sessions.get(key) ?? createSession(newtonSchulz(iterations, tall), among);
+    sessions.set(key, made);
+    return made;
+  };
   return {
     async run(input, output, rows, columns) {
+      const isLarge = rows * columns >= threadedMatrixMin;
       await runSession(
-        rows > columns ? tall : wide,
+        await sessionFor(rows > columns, isLarge ? threads : 1),
         { matrix: new Tensor('float32', input, [rows, columns]) },
         { orthogonal: new Tensor('float32', output, [rows, columns]) },
       );

@@ -14,6 +14,7 @@ import { parameterRanges, splitMatrices } from './ranges.ts';
 import { createSgd } from './sgd.ts';
 import type { UpdateRule } from './update-rule.ts';
 
+/** The vectors of a step, and what moves them. */
 export interface Optimizer {
   /** θ_local and a micro-batch's gradient: N values each that never move. */
   readonly parameters: Float32Array;
@@ -36,6 +37,7 @@ export interface Optimizer {
   update(learningRate: number, gradientNorm: number): Promise<void>;
 }
 
+/** Which parameters there are, and the run's settings for them. */
 export interface OptimizerInit {
   readonly declarations: readonly ParameterDeclaration[];
   readonly layout: ParameterLayout;
@@ -44,7 +46,7 @@ export interface OptimizerInit {
   readonly threads: number;
 }
 
-async function createRule({ declarations, layout, inner, threads }: OptimizerInit): Promise<UpdateRule> {
+function createRule({ declarations, layout, inner, threads }: OptimizerInit): UpdateRule {
   const { optimizer, weightDecay } = inner;
   const { trained } = parameterRanges(declarations, layout);
   switch (optimizer.kind) {
@@ -53,7 +55,7 @@ async function createRule({ declarations, layout, inner, threads }: OptimizerIni
     case 'sgd':
       return createSgd(trained, { ...optimizer, weightDecay });
     case 'muon': {
-      const orthogonalizer = await createOrthogonalizer(optimizer.iterations, threads);
+      const orthogonalizer = createOrthogonalizer(optimizer.iterations, threads);
       return createMuon(splitMatrices(declarations, layout), { ...optimizer, weightDecay }, orthogonalizer);
     }
     default:
@@ -61,18 +63,9 @@ async function createRule({ declarations, layout, inner, threads }: OptimizerIni
   }
 }
 
-/**
- * Makes a run's optimizer. The first `freshOptimizerSteps` updates of a fresh one are smaller, whatever its rule.
- * Throws `EngineError` `too-many-parameters` when its vectors need more than 4 GiB (AdamW: 268 million parameters).
- */
-export async function createOptimizer(init: OptimizerInit): Promise<Optimizer> {
-  const { declarations, layout, inner } = init;
-  const { clipNorm, accumulate } = inner;
-  const { trained, averages } = parameterRanges(declarations, layout);
-  const rule = await createRule(init);
-  const names = Object.keys(rule.states);
+function allocate(rule: UpdateRule, length: number, accumulate: number) {
   const memory = createVectorMemory([
-    ...[layout.length, layout.length, accumulate > 1 ? layout.length : 0],
+    ...[length, length, accumulate > 1 ? length : 0],
     ...[rule.scratch ?? 0, ...Object.values(rule.states)],
   ]);
   const [parameters, gradient, sum, scratch, ...states] = memory.vectors as [
@@ -82,6 +75,20 @@ export async function createOptimizer(init: OptimizerInit): Promise<Optimizer> {
     FlatVector,
     ...FlatVector[],
   ];
+  return { memory, parameters, gradient, sum, scratch, states };
+}
+
+/**
+ * Makes a run's optimizer. The first `freshOptimizerSteps` updates of a fresh one are smaller, whatever its rule.
+ * Throws `EngineError` `too-many-parameters` when its vectors need more than 4 GiB (AdamW: 268 million parameters).
+ */
+export function createOptimizer(init: OptimizerInit): Optimizer {
+  const { declarations, layout, inner } = init;
+  const { clipNorm, accumulate } = inner;
+  const { trained, averages } = parameterRanges(declarations, layout);
+  const rule = createRule(init);
+  const { memory, parameters, gradient, sum, scratch, states } = allocate(rule, layout.length, accumulate);
+  const names = Object.keys(rule.states);
   const whole = { sum: { vector: sum, from: 0 }, gradient: { vector: gradient, from: 0 } };
   const collectedIn = accumulate > 1 ? sum : gradient;
 

@@ -2,6 +2,7 @@ import { lengthOf } from './adamw.ts';
 import type { TrainedRange } from './ranges.ts';
 import type { StepContext, UpdateRule } from './update-rule.ts';
 
+/** Momentum and decoupled weight decay. */
 export interface SgdSettings {
   readonly momentum: number;
   readonly nesterov: boolean;

@@ -23,7 +23,7 @@ const { length } = layout;
 const isAverage = (i: number): boolean => i >= 23 && i < 28;
 const decays = (i: number): boolean => i < 20 || i >= 28;
 
-const create = (changes: Partial<RunConfig['inner']> = {}): Promise<Optimizer> =>
+const create = (changes: Partial<RunConfig['inner']> = {}): Optimizer =>
   createOptimizer({ declarations, layout, inner: { ...inner, ...changes }, threads: 1 });
 
 const draws = (seed: string): Float32Array => {
@@ -60,7 +60,7 @@ test('splitMatrices takes hidden matrices, kernels as rows of their first dimens
 });
 
 test('Optimizer AdamW follows the published update in float64 over 30 steps, statistics their own', async () => {
-  const optimizer = await create();
+  const optimizer = create();
   const [beta1, beta2, epsilon, learningRate] = [0.9, 0.95, 1e-8, 1e-2];
   const θ = Array.from(draws('start'));
   optimizer.parameters.set(θ);
@@ -95,7 +95,7 @@ test('Optimizer AdamW follows the published update in float64 over 30 steps, sta
 });
 
 test('Optimizer averages the micro-batches of a step, and forgets discarded ones', async () => {
-  const [one, three] = [await create(), await create({ accumulate: 3 })];
+  const [one, three] = [create(), create({ accumulate: 3 })];
   const parts = ['x', 'y', 'z'].map(draws);
   for (const optimizer of [one, three]) optimizer.parameters.set(draws('start'));
   for (let step = 0; step < 5; step++) {
@@ -120,7 +120,7 @@ test('Optimizer averages the micro-batches of a step, and forgets discarded ones
 });
 
 test('Optimizer gradientNorm is not finite when a gradient is not', async () => {
-  const optimizer = await create();
+  const optimizer = create();
   optimizer.gradient[49] = Number.NaN;
   optimizer.collect();
   assert.ok(Number.isNaN(optimizer.gradientNorm()));
@@ -141,7 +141,7 @@ const kinds: readonly RunConfig['inner']['optimizer'][] = [
 
 for (const optimizer of kinds)
   test(`Optimizer ${optimizer.kind} goes on to the bit from its states, its sum and its counters`, async () => {
-    const from = await create({ optimizer, accumulate: 2 });
+    const from = create({ optimizer, accumulate: 2 });
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 0, max: 8 }), fc.string(), async (stop, seed) => {
         const feed = async (target: Optimizer, microBatch: number): Promise<void> => {
@@ -153,7 +153,7 @@ for (const optimizer of kinds)
         Object.assign(from, { step: 0, collected: 0 });
         for (const values of Object.values(from.states)) values.fill(0);
         for (let microBatch = 0; microBatch < stop; microBatch++) await feed(from, microBatch);
-        const resumed = await create({ optimizer, accumulate: 2 });
+        const resumed = create({ optimizer, accumulate: 2 });
         resumed.parameters.set(from.parameters);
         for (const [name, values] of Object.entries(from.states)) resumed.states[name]?.set(values);
         if (from.sum) resumed.sum?.set(from.sum);

@@ -39,7 +39,7 @@ for (const [name, { optimizer: kind, learningRate, final }] of Object.entries(re
   test(`Optimizer ${name} ends where PyTorch's does, with clipping, decay and accumulation`, async () => {
     const inner = { ...exampleRun.inner, optimizer: kind, weightDecay, clipNorm, accumulate };
     const run = parseRunConfig({ ...exampleRun, inner });
-    const optimizer = await createOptimizer({ declarations, layout, inner: run.inner, threads: 1 });
+    const optimizer = createOptimizer({ declarations, layout, inner: run.inner, threads: 1 });
     optimizer.parameters.set(initial);
     for (const [index, gradient] of gradients.entries()) {
       optimizer.gradient.set(gradient);

@@ -26,7 +26,7 @@ const recurrent: ShapeRule = (context) => {
   const type = typeOf(context);
   requireRank(context, x?.shape, 3, 3);
   const directions = textOf(node, 'direction', 'forward') === 'bidirectional' ? 2 : 1;
-  const hidden = recurrence?.shape?.[2] ?? intOf(node, 'hidden_size', 0);
+  const hidden = recurrence?.shape?.[2] ?? (intOf(node, 'hidden_size', 0) || unknown);
   const [first = unknown, second = unknown] = x?.shape ?? [];
   const batchFirst = intOf(node, 'layout', 0) === 1;
   const state = { type, shape: batchFirst ? [first, directions, hidden] : [directions, second, hidden] };

@@ -88,12 +88,12 @@ export function unrollLoop(node: Node, scope: Scope, inline: Inline): boolean {
   const { names } = scope.session;
   scope.addInitializers(body);
   const condition = names.fresh('true');
-  scope.addComputed(condition, trueTensor(condition), true);
+  scope.addComputed(condition, trueTensor(condition));
   let state = carried.map(scope.resolve);
   const stacks: string[][] = Array.from({ length: scanned }, () => []);
   for (let round = 0; round < rounds; round++) {
     const index = names.fresh('round');
-    scope.addComputed(index, int64Tensor(index, [round], []), true);
+    scope.addComputed(index, int64Tensor(index, [round], []));
     const outputs = inlineRound(body, [index, condition, ...state], scope, inline);
     state = outputs.slice(0, carried.length);
     for (const [which, output] of outputs.slice(carried.length).entries()) stacks[which]?.push(output);
@@ -102,7 +102,7 @@ export function unrollLoop(node: Node, scope: Scope, inline: Inline): boolean {
     scope.alias(output, state[which] as string);
   });
   const axes = names.fresh('axes');
-  scope.addComputed(axes, int64Tensor(axes, [0]), true);
+  scope.addComputed(axes, int64Tensor(axes, [0]));
   const nodes = stackRounds(node.outputs.slice(carried.length), stacks, axes, names);
   inline({ name: '', nodes, inputs: [], outputs: [], initializers: [] }, scope);
   return true;

@@ -55,7 +55,7 @@ const arithmetic: Readonly<Record<string, Arithmetic>> = {
   },
   Min: { wide: lesser, narrow: (a, b) => Math.min(a, b) },
   Max: { wide: greater, narrow: (a, b) => Math.max(a, b) },
-  Sum: { wide: (a, b) => a + b, narrow: (a, b) => a + b },
+  Sum: { narrow: (a, b, type) => (isReal(type) ? a + b : undefined) },
 };
 
 /** Elementwise over any number of inputs of one type, from the left. */

@@ -24,6 +24,7 @@ const reshape: Fold = (node, [data, target]) => {
   const sizes = numbersOf(target).map((size, axis) =>
     size === 0 && !keepsZero ? (data.shape[axis] ?? -2) : size,
   );
+  if (sizes.filter((size) => size === -1).length > 1) return undefined;
   const known = countOf(sizes.filter((size) => size !== -1));
   const shape = sizes.map((size) => (size === -1 ? data.data.length / known : size));
   return reshaped(data, shape);

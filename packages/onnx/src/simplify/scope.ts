@@ -15,8 +15,6 @@ export interface Constant {
   readonly tensor: Tensor;
   /** A float initializer of the file: perhaps a parameter, which must not vanish into another constant. */
   readonly weight: boolean;
-  /** Computed from shapes: never a function of parameters alone. */
-  readonly shaped: boolean;
 }
 
 /** What all graphs of one model share. */
@@ -84,14 +82,14 @@ export class Scope {
   addInitializers({ initializers }: Graph): void {
     for (const tensor of initializers) {
       const computed = this.session.computed.has(tensor.name);
-      this.add({ tensor, weight: isFloat(tensor) && !computed, shaped: false });
+      this.add({ tensor, weight: isFloat(tensor) && !computed });
     }
   }
 
   /** Adds a constant under its name; small ones that cannot be weights become one with their equals. */
   add(constant: Constant): void {
     const { tensor, weight } = constant;
-    const single = !isFloat(tensor) || constant.shaped || tensor.data.length <= 1;
+    const single = !isFloat(tensor) || tensor.data.length <= 1;
     if (!weight && single && tensor.data.length <= mergedElementsMax) {
       const content = contentOf(tensor);
       const equal = this.equalConstant(content);
@@ -110,9 +108,9 @@ export class Scope {
   }
 
   /** Adds a constant that was computed or was a node. */
-  addComputed(name: string, tensor: Tensor, shaped: boolean): void {
+  addComputed(name: string, tensor: Tensor): void {
     this.session.computed.add(name);
-    this.add({ tensor: { ...tensor, name }, weight: false, shaped });
+    this.add({ tensor: { ...tensor, name }, weight: false });
   }
 
   /** Outputs of an equal node that was kept before. */

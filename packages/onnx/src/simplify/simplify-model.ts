@@ -4,7 +4,7 @@
  * loop, or kept (`scope.ts` says what is remembered). After a round shape inference is asked which small integer
  * values it knows completely: the next round takes them for constants. Rounds end when it knows of nothing new.
  */
-import { inferenceElementsMax, simplifyRoundsMax } from '../defaults.ts';
+import { mergedElementsMax, simplifyRoundsMax } from '../defaults.ts';
 import { inferShapes, type KnownValue } from '../infer-shapes.ts';
 import {
   type Attribute,
@@ -66,8 +66,9 @@ function knownTensor(known: KnownValue | undefined): Tensor | undefined {
 
 function attributeKey([name, attribute]: readonly [string, Attribute]): string | undefined {
   if (attribute.kind === 'graph') return undefined;
+  if (Array.isArray(attribute.value) && attribute.value.length > mergedElementsMax) return undefined;
   if (attribute.kind !== 'tensor') return `${name}=${JSON.stringify([attribute.kind, attribute.value])}`;
-  return attribute.value.data.length > inferenceElementsMax
+  return attribute.value.data.length > mergedElementsMax
     ? undefined
     : `${name}=${contentOf(attribute.value)}`;
 }
@@ -87,14 +88,13 @@ function foldInto(node: Node, scope: Scope): boolean {
   const inferred = scope.isMain ? used.map((output) => knownTensor(session.known.get(output))) : [];
   if (used.length > 0 && inferred.length > 0 && inferred.every((tensor) => tensor !== undefined)) {
     inferred.forEach((tensor, index) => {
-      scope.addComputed(used[index] as string, tensor, true);
+      scope.addComputed(used[index] as string, tensor);
     });
     return true;
   }
   const constants = node.inputs.map((input) => scope.constantOf(input));
   const allConstant = node.inputs.every((input, index) => input === '' || constants[index]);
-  const shaped = constants.some((constant) => constant?.shaped);
-  if (!allConstant || (constants.some((constant) => constant?.weight) && !shaped)) return false;
+  if (!allConstant || constants.some((constant) => constant?.weight)) return false;
   const tensors = constants.map((constant) => constant?.tensor);
   const cost = foldCost(node, tensors);
   const outputs = cost <= session.folded ? foldNode(node, tensors) : undefined;
@@ -102,7 +102,7 @@ function foldInto(node: Node, scope: Scope): boolean {
   session.folded -= outputs.reduce((sum, output) => sum + (output?.data.length ?? 0), cost);
   node.outputs.forEach((output, index) => {
     const tensor = outputs[index];
-    if (output !== '' && tensor) scope.addComputed(output, tensor, shaped);
+    if (output !== '' && tensor) scope.addComputed(output, tensor);
   });
   return true;
 }
@@ -114,7 +114,7 @@ function replaced(node: Node, scope: Scope): boolean {
   switch (node.operator) {
     case 'Constant': {
       const tensor = constantOf(node);
-      if (tensor) scope.addComputed(output, tensor, false);
+      if (tensor) scope.addComputed(output, tensor);
       return tensor !== undefined;
     }
     case 'Identity':
@@ -166,37 +166,41 @@ function withoutDead(graph: Graph): Graph {
   return { ...graph, nodes: kept.reverse(), initializers };
 }
 
-/** Gives the graph's outputs their names back: by renaming what gives them, by a copy of a constant, or by Identity. */
+const identity = (name: string, input: string, output: string): Node => ({
+  name,
+  operator: 'Identity',
+  domain: '',
+  inputs: [input],
+  outputs: [output],
+  attributes: {},
+});
+
+/**
+ * Gives the graph's outputs their names back: by renaming what gives them, by a copy of a constant, or by Identity.
+ * Constants that are outputs come last, in their order.
+ */
 function withOutputs(graph: Graph, scope: Scope): Graph {
+  const { computed, nodeNames } = scope.session;
   const produced = new Set(scope.nodes.flatMap(({ outputs }) => outputs));
   const outputs = new Set(graph.outputs.map(({ name }) => name));
   const renamed = new Map<string, string>();
-  const constants = [...scope.constants.values()].map(({ tensor }) => tensor);
-  const copies: Tensor[] = [];
   const identities: Node[] = [];
+  const constants = new Map([...scope.constants].map(([name, { tensor }]) => [name, tensor]));
   for (const { name } of graph.outputs) {
     const value = scope.resolve(name);
-    if (value === name) continue;
     const constant = scope.constantOf(value);
-    if (constant && !constant.weight) copies.push({ ...constant.tensor, name });
-    else if (produced.has(value) && !outputs.has(value) && !renamed.has(value)) renamed.set(value, name);
-    else {
-      const nodeName = scope.session.nodeNames.fresh(`${name}:Identity`);
-      const inputs = [renamed.get(value) ?? value];
-      identities.push({
-        name: nodeName,
-        operator: 'Identity',
-        domain: '',
-        inputs,
-        outputs: [name],
-        attributes: {},
-      });
-    }
+    if (value === name) {
+      const own = constants.get(name);
+      if (own && constants.delete(name)) constants.set(name, own);
+    } else if (constant && !constant.weight) {
+      computed.add(name);
+      constants.set(name, { ...constant.tensor, name });
+    } else if (produced.has(value) && !outputs.has(value) && !renamed.has(value)) renamed.set(value, name);
+    else identities.push(identity(nodeNames.fresh(`${name}:Identity`), renamed.get(value) ?? value, name));
   }
-  for (const { name } of copies) scope.session.computed.add(name);
   const rename = (name: string): string => renamed.get(name) ?? name;
   const nodes = renamed.size > 0 ? scope.nodes.map((node) => renameValues(node, rename)) : scope.nodes;
-  return { ...graph, nodes: [...nodes, ...identities], initializers: [...constants, ...copies] };
+  return { ...graph, nodes: [...nodes, ...identities], initializers: [...constants.values()] };
 }
 
 function simplifyGraph(graph: Graph, session: Session, outer?: Scope): Graph {

