@@ -78,7 +78,10 @@ def running_statistics(graph):
 def make(entry, cache):
     data = (cache / Path(entry["path"]).name).read_bytes()
     model = onnx.load_from_string(data)
-    feeds = {name: uniform(shape, 1 + i) for i, (name, shape) in enumerate(entry["inputs"].items())}
+    low, high = entry.get("range", [-1, 1])
+    feeds = {
+        name: low + (high - low) / 2 * (uniform(shape, 1 + i) + 1) for i, (name, shape) in enumerate(entry["inputs"].items())
+    }
     fixed = {name: torch.tensor(value) for name, value in entry.get("fixed", {}).items()}
     outputs = entry.get("outputs", [output.name for output in model.graph.output])
     shown = onnx.load_from_string(data)

@@ -1,4 +1,4 @@
-/** A Scan taken apart: which inputs are states, which are walked along, and how. */
+/** A Scan or Loop taken apart: which inputs are states, which are walked along, and how. */
 import {
   capturedValues,
   type Dimension,
@@ -34,9 +34,13 @@ export interface State {
   readonly after: string;
 }
 
-/** What a Scan consists of. */
+/** What a Scan consists of; or a Loop, which has no inputs that it walks along. */
 export interface ScanParts {
   readonly body: Graph;
+  /** The position of the first state among the node's inputs. */
+  readonly first: number;
+  /** Inputs of a Loop's body in front of its states: the number of the turn, and the condition. */
+  readonly counters: readonly string[];
   readonly states: readonly State[];
   readonly inputs: readonly Track[];
   readonly outputs: readonly Track[];
@@ -44,19 +48,19 @@ export interface ScanParts {
   readonly direction: number;
 }
 
-/** Takes a Scan apart. Throws `AutodiffError` `unsupported` when body and node do not fit together. */
+/** Whether a node repeats a graph. */
+export const repeats = ({ operator, domain }: Node): boolean =>
+  domain === '' && (operator === 'Scan' || operator === 'Loop');
+
+/** Takes a Scan or a Loop apart. Throws `AutodiffError` `unsupported` when body and node do not fit together. */
 export function scanParts(node: Node): ScanParts {
   const body = graphOf(node, 'body');
-  const inputCount = intOf(node, 'num_scan_inputs', 0);
-  const stateCount = node.inputs.length - inputCount;
-  const outputCount = (body?.outputs.length ?? 0) - stateCount;
-  if (
-    !body ||
-    inputCount < 1 ||
-    stateCount < 0 ||
-    outputCount < 0 ||
-    body.inputs.length !== node.inputs.length
-  )
+  const [first, given] = node.operator === 'Loop' ? [2, 1] : [0, 0];
+  const inputCount = node.operator === 'Loop' ? 0 : intOf(node, 'num_scan_inputs', 0);
+  const stateCount = node.inputs.length - first - inputCount;
+  const outputCount = (body?.outputs.length ?? 0) - given - stateCount;
+  const fits = stateCount >= 0 && outputCount >= 0 && body?.inputs.length === node.inputs.length;
+  if (!body || !fits || (inputCount < 1 && node.operator === 'Scan'))
     throw unsupported(
       node,
       `expected a body with as many inputs as the node's ${node.inputs.length} and one output per state, ` +
@@ -71,16 +75,18 @@ export function scanParts(node: Node): ScanParts {
   }));
   return {
     body,
+    first,
+    counters: body.inputs.slice(0, first).map(({ name }) => name),
     inputs,
     states: Array.from({ length: stateCount }, (_, index) => ({
-      initial: node.inputs[index] as string,
+      initial: node.inputs[first + index] as string,
       final: node.outputs[index] ?? '',
-      before: body.inputs[index]?.name as string,
-      after: body.outputs[index]?.name as string,
+      before: body.inputs[first + index]?.name as string,
+      after: body.outputs[given + index]?.name as string,
     })),
     outputs: Array.from({ length: outputCount }, (_, index) => ({
       outer: node.outputs[stateCount + index] ?? '',
-      inner: body.outputs[stateCount + index]?.name as string,
+      inner: body.outputs[given + stateCount + index]?.name as string,
       axis: at('scan_output_axes', index),
       direction: at('scan_output_directions', index),
     })),
@@ -151,6 +157,7 @@ export function bodyModel(backward: Backward, parts: ScanParts, extra: readonly 
     graph: {
       ...parts.body,
       inputs: [
+        ...parts.body.inputs.slice(0, parts.first).map(({ name, type }) => declared(name, type, [])),
         ...parts.states.map(({ before, initial }) => like(before, initial)),
         ...parts.inputs.map((track) =>
           declared(track.inner, backward.typeOf(track.outer), stepShape(backward, track)),

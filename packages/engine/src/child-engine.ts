@@ -84,23 +84,18 @@ class ChildEngine implements ServedCalls {
     if (this.#opened) throw new EngineError('the engine is already open', { code: 'already-open' });
     const { init, runModel, data, optimizer, program, checkpoints, report } = this.#parts;
     const loaded = checkpoints.load();
-    const head = createHead(new Float32Array(runModel.layout.length), optimizer.parameters, genesis);
+    const first = loaded ? new Float32Array(runModel.layout.length) : firstParameters(init, runModel);
+    const head = createHead(first, optimizer.parameters, genesis);
     const counters = freshCounters();
     let position = 0;
     if (loaded) position = restoreEngine(loaded, { head, optimizer, counters });
-    else this.#initialize(head);
+    else head.local.set(head.parameters);
     const { run, runId, self } = init;
     const source = program && data.source({ seed: `${runId}/${self}`, position });
     const training =
       source && program && createTraining({ run, program, optimizer, source, counters, report });
     this.#opened = { head, counters, source, training };
     return this.#state();
-  }
-
-  #initialize(head: Head): void {
-    const { init, runModel } = this.#parts;
-    head.parameters.set(firstParameters(init, runModel));
-    head.local.set(head.parameters);
   }
 
   #required(): Opened {
@@ -148,9 +143,12 @@ class ChildEngine implements ServedCalls {
         base: from.base,
         head: head.position.block,
       });
-    const { init, executor } = this.#parts;
+    const { init, executor, runModel } = this.#parts;
     const { run, runId, self } = init;
-    const { delta } = encodePending(head, counters, executor, { run, runDigest: runDigest(runId), self });
+    const { delta } = encodePending(head, counters, executor, {
+      ...{ run, runDigest: runDigest(runId), self },
+      kept: runModel.averages,
+    });
     this.#save();
     return delta;
   }
@@ -250,9 +248,13 @@ class ChildEngine implements ServedCalls {
     return this.#parts.inference.evaluate(this.#copyOf(parameters), { data, part, bytesMax });
   }
 
+  /** A copy of the parameters, running statistics as this engine has them: θ has none that anybody averaged. */
   #copyOf(which: 'common' | 'local'): Float32Array {
     const { head } = this.#required();
-    return (which === 'local' ? head.local : head.parameters).slice();
+    const copy = (which === 'local' ? head.local : head.parameters).slice();
+    for (const { start, end } of this.#parts.runModel.averages)
+      copy.set(head.local.subarray(start, end), start);
+    return copy;
   }
 
   async generate(prompt: string, options: GenerationOptions): Promise<string> {
@@ -260,7 +262,7 @@ class ChildEngine implements ServedCalls {
   }
 
   exportOnnx(path: string): void {
-    this.#parts.inference.exportOnnx(path, this.#required().head.parameters);
+    this.#parts.inference.exportOnnx(path, this.#copyOf('common'));
   }
 
   memory(): number {

@@ -9,21 +9,26 @@ import {
 import { DeltaError, deltaNorm, encodeDelta } from '@murmuration/delta';
 import { EngineError } from './errors.ts';
 import type { Executor } from './execution.ts';
-import { difference, type Head, type Pending } from './head.ts';
+import { type CoordinateRange, difference, type Head, type Pending } from './head.ts';
 import { sha256 } from './names.ts';
 import type { TrainingCounters } from './training.ts';
 
 /**
  * Makes the pending delta of what was trained since the last one, at the head: D = θ − θ_local, u = β·e + D, the blob
- * is encode(u). Counts steps anew. Throws `EngineError` `already-pending`, `nothing-to-encode`, `not-finite`.
+ * is encode(u). The coordinates `kept` stay here. Counts steps anew. Throws `EngineError` `already-pending`, `nothing-to-encode`, `not-finite`.
  */
 export function encodePending(
   head: Head,
   counters: TrainingCounters,
   executor: Executor,
-  from: { readonly run: RunConfig; readonly runDigest: Uint8Array; readonly self: PeerId },
+  from: {
+    readonly run: RunConfig;
+    readonly runDigest: Uint8Array;
+    readonly self: PeerId;
+    readonly kept: readonly CoordinateRange[];
+  },
 ): Pending {
-  const { run, runDigest, self } = from;
+  const { run, runDigest, self, kept } = from;
   if (head.pending)
     throw new EngineError(`delta ${head.pending.delta.blob} is still pending; one may be`, {
       code: 'already-pending',
@@ -34,7 +39,7 @@ export function encodePending(
       code: 'nothing-to-encode',
     });
   const { block: base, height: baseHeight } = head.position;
-  const { difference: d, message } = difference(head, run.delta.feedback);
+  const { difference: d, message } = difference(head, run.delta.feedback, kept);
   try {
     const header = { runDigest, base: digestOfCid(base), author: publicKeyOf(self) };
     const bytes = encodeDelta(message, header, { k: run.delta.k, bits: run.delta.bits });

@@ -11,6 +11,12 @@ import { undoMax } from './defaults.ts';
 import { EngineError } from './errors.ts';
 import type { EncodedDelta } from './index.ts';
 
+/** Neighbouring coordinates. */
+export interface CoordinateRange {
+  readonly start: number;
+  readonly end: number;
+}
+
 /** Where θ stands. */
 export interface BlockPosition {
   readonly block: Cid;
@@ -83,10 +89,11 @@ function moveTo(head: Head, { indices, values }: SparseVector): void {
   }
 }
 
-/** D = θ − θ_local and u = β·e + D, each rounded to float32. */
+/** D = θ − θ_local and u = β·e + D, each rounded to float32; 0 in the ranges that stay with this peer. */
 export function difference(
   head: Head,
   feedback: number,
+  kept: readonly CoordinateRange[] = [],
 ): { difference: Float32Array; message: Float32Array } {
   const { parameters, local, residual } = head;
   const d = new Float32Array(parameters.length);
@@ -94,6 +101,10 @@ export function difference(
   for (let i = 0; i < d.length; i++) {
     d[i] = (parameters[i] as number) - (local[i] as number);
     u[i] = feedback * (residual[i] as number) + (d[i] as number);
+  }
+  for (const { start, end } of kept) {
+    d.fill(0, start, end);
+    u.fill(0, start, end);
   }
   return { difference: d, message: u };
 }

@@ -8,12 +8,15 @@ import {
   type ValueInfo,
 } from '@murmuration/onnx';
 import { EngineError } from './errors.ts';
+import { type AverageRange, parameterRanges } from './optimizers/ranges.ts';
 
 /** A run's forward graph, and how its parameters lie in the flat vectors. */
 export interface RunModel {
   readonly model: Model;
   readonly declarations: readonly ParameterDeclaration[];
   readonly layout: ParameterLayout;
+  /** Running statistics, which each peer keeps to itself. */
+  readonly averages: readonly AverageRange[];
   /** Weights that are inputs and never train. */
   readonly frozen: ParameterLayout;
   /** What samples are fed to: all other inputs. */
@@ -42,7 +45,8 @@ function readParts(graph: Uint8Array, run: RunConfig, bad: Bad): RunModel {
     throw bad(`expected ${run.initial.parameters} parameters, got ${layout.length}`);
   const values = run.model.frozen?.values ?? 0;
   if (frozen.length !== values) throw bad(`expected ${values} frozen values, got ${frozen.length}`);
-  return { model, declarations, layout, frozen, inputs };
+  const { averages } = parameterRanges(declarations, layout);
+  return { model, declarations, layout, averages, frozen, inputs };
 }
 
 /**

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { endianness } from 'node:os';
 import { assert, blobChunkBytes, type Cid, type NamedBlob, nameChunks } from '@murmuration/base';
 import { diskError, EngineError } from './errors.ts';
@@ -22,6 +22,24 @@ export function nameVector(vector: Float32Array): NamedBlob {
   return nameChunks({ size: bytes.length, chunks }, sha256);
 }
 
+/** Fills bytes from the beginning of a file, without another copy of them in memory. */
+function readInto(
+  path: string,
+  bytes: Uint8Array,
+  bad: (expected: string, got: string) => EngineError,
+): void {
+  const file = openSync(path, 'r');
+  try {
+    for (let at = 0; at < bytes.length; ) {
+      const count = readSync(file, bytes, at, bytes.length - at, at);
+      if (count === 0) throw bad(`${bytes.length} bytes`, `${at}`);
+      at += count;
+    }
+  } finally {
+    closeSync(file);
+  }
+}
+
 /**
  * Reads a vector of `length` values that must have this name. Throws `EngineError` `bad-snapshot` for other bytes,
  * `disk` when there is nothing to read.
@@ -38,9 +56,7 @@ export function readVector(path: string, length: number, name: Cid): Float32Arra
   try {
     const { size } = statSync(path);
     if (size !== values.byteLength) throw bad(`${values.byteLength} bytes`, `${size}`);
-    const bytes = readFileSync(path);
-    if (bytes.length !== size) throw bad(`${size} bytes`, `${bytes.length}`);
-    bytesOf(values).set(bytes);
+    readInto(path, bytesOf(values), bad);
   } catch (error) {
     throw error instanceof EngineError ? error : diskError(error, 'read', path);
   }

@@ -1,12 +1,21 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { exampleRun, nameBlob, type RunConfigInput } from '@murmuration/base';
 import { initializeParameters, type Model, parametersKey, parametersOf } from '@murmuration/onnx';
 import { openCheckpoints } from '../src/checkpoint.ts';
 import { bytesOf, classifier, writeSamples } from './arrays.ts';
-import { genesis, type Setting, settingOf, startEngine, temporaryFolder } from './setting.ts';
+import {
+  block,
+  executionOf,
+  genesis,
+  peer,
+  type Setting,
+  settingOf,
+  startEngine,
+  temporaryFolder,
+} from './setting.ts';
 
 const arrays: Partial<RunConfigInput> = { data: { kind: 'arrays' }, batch: 8 };
 const fileOf = (folder: string, name: string, values: Float32Array): string => {
@@ -74,6 +83,31 @@ test('Engine feeds frozen weights to every pass, and does not move them', async 
   const after = await engine.evaluate({ parameters: 'local' });
   assert.ok(after.loss < 0.8 * before.loss, `${before.loss} → ${after.loss}`);
   await engine.exportOnnx(join(folder, 'model.onnx'));
+});
+
+test('Engine keeps batch statistics to itself: the common model is measured by them in every round', async (t) => {
+  const folder = temporaryFolder(t);
+  const setting = settingOf(classifier({ normalized: true }), { ...arrays, batch: 32 });
+  const engine = await startEngine(t, setting, { data: [writeSamples(join(folder, 'samples'), 800)] });
+  await engine.open(genesis);
+  const { loss: before } = await engine.evaluate();
+  const losses: number[] = [];
+  for (let height = 1, parent = genesis; height <= 10; height++) {
+    await engine.train({ steps: 20, round: height });
+    const delta = await engine.encode({ base: parent, baseHeight: height - 1 });
+    const { execution, blobs } = executionOf(parent, height, [{ author: peer(1), delta }]);
+    parent = block(`${height}`);
+    await engine.apply(parent, execution, blobs, delta.blob);
+    await engine.settle(parent);
+    losses.push((await engine.evaluate()).loss);
+  }
+  const rises = losses.filter((loss, round) => !(loss < (losses[round - 1] ?? before) + 0.05));
+  assert.deepEqual(rises, [], `${before} → ${losses}`);
+  assert.ok((losses.at(-1) as number) < 0.8, `${before} → ${losses}`);
+  const θ = await engine.snapshot();
+  const bytes = readFileSync(θ.path);
+  const statistics = new Float32Array(bytes.buffer.slice(bytes.byteOffset + 48, bytes.byteOffset + 96));
+  assert.deepEqual([...statistics], [...Array(6).fill(0), ...Array(6).fill(1)]);
 });
 
 test('Engine averages batch statistics beside the optimizer, and evaluates by them', async (t) => {

@@ -2,23 +2,25 @@ import {
   type Attributes,
   type Graph,
   graphAttribute,
-  graphOf,
-  intOf,
   ints,
   intsOf,
   type Model,
   type Node,
   usedValues,
 } from '@murmuration/onnx';
+import { repeats, scanParts } from '../scan-node.ts';
 
-/** A Scan without the stacked outputs that nobody reads, nor what its body computes for them only. */
+/** A Scan or Loop without the stacked outputs that nobody reads, nor what its body computes for them only. */
 function withoutUnread(node: Node, read: ReadonlySet<string>): Node {
-  const body = graphOf(node, 'body');
-  if (!body) return node;
-  const states = node.inputs.length - intOf(node, 'num_scan_inputs', 0);
-  const stays = body.outputs.map((_, index) => index < states || read.has(node.outputs[index] ?? ''));
+  const { body, states: carried, outputs: tracks } = scanParts(node);
+  const states = carried.length;
+  const given = body.outputs.length - states - tracks.length;
+  const stays = [
+    ...carried.map(() => true),
+    ...tracks.map((_, index) => read.has(node.outputs[states + index] ?? '')),
+  ];
   const kept = <T>(list: readonly T[], offset = 0): readonly T[] =>
-    list.filter((_, index) => stays[index + offset]);
+    list.filter((_, index) => stays[index + offset] !== false);
   const shortened = (name: string): Attributes => {
     const list = intsOf(node, name);
     return list ? { [name]: ints(kept(list, states)) } : {};
@@ -30,7 +32,7 @@ function withoutUnread(node: Node, read: ReadonlySet<string>): Node {
       ...node.attributes,
       ...shortened('scan_output_axes'),
       ...shortened('scan_output_directions'),
-      body: graphAttribute(trimmed({ ...body, outputs: kept(body.outputs) })),
+      body: graphAttribute(trimmed({ ...body, outputs: kept(body.outputs, -given) })),
     },
   };
 }
@@ -41,8 +43,7 @@ function trimmed(graph: Graph): Graph {
   const nodes: Node[] = [];
   for (const original of graph.nodes.toReversed()) {
     if (!original.outputs.some((output) => read.has(output))) continue;
-    const node =
-      original.operator === 'Scan' && original.domain === '' ? withoutUnread(original, read) : original;
+    const node = repeats(original) ? withoutUnread(original, read) : original;
     nodes.push(node);
     for (const value of usedValues(node)) read.add(value);
   }

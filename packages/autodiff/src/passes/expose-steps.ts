@@ -8,11 +8,12 @@ import {
   type Node,
   usedValues,
 } from '@murmuration/onnx';
-import { type ScanParts, scanParts, stackedValues } from '../scan-node.ts';
+import { type Backward, createBackward } from '../backward.ts';
+import { bodyModel, repeats, type ScanParts, scanParts, stackedValues } from '../scan-node.ts';
 
 /** Operators of a body whose results are kept for the way back, because computing them again is dear. */
 const dear: ReadonlySet<string> = new Set([
-  ...['MatMul', 'Gemm', 'FusedMatMul', 'Einsum', 'Conv', 'ConvTranspose', 'Scan'],
+  ...['MatMul', 'Gemm', 'FusedMatMul', 'Einsum', 'Conv', 'ConvTranspose', 'Scan', 'Loop'],
 ]);
 
 /** Lists of axes or directions with entries for outputs that were added. */
@@ -29,26 +30,24 @@ function lengthened(node: Node, parts: ScanParts, added: number): Attributes {
   };
 }
 
-function exposeNode(node: Node): Node {
-  const exposed: Node = {
-    ...node,
-    attributes: Object.fromEntries(
-      Object.entries(node.attributes).map(([name, attribute]) => [
-        name,
-        attribute.kind === 'graph' ? graphAttribute(exposeGraph(attribute.value)) : attribute,
-      ]),
-    ),
+function exposeNode(original: Node, backward: Backward): Node {
+  const outer = scanParts(original);
+  const model = bodyModel(backward, outer, []);
+  const inside = createBackward(model);
+  const nodes = outer.body.nodes.map((node) => (repeats(node) ? exposeNode(node, inside) : node));
+  const node = {
+    ...original,
+    attributes: { ...original.attributes, body: graphAttribute({ ...outer.body, nodes }) },
   };
-  const parts = scanParts(exposed);
-  const { body } = parts;
+  const parts = scanParts(node);
   const known = stackedValues(parts);
-  const products = body.nodes.filter(({ operator }) => dear.has(operator));
+  const types = createBackward({ ...model, graph: { ...model.graph, nodes } });
+  const products = nodes.filter(({ operator }) => dear.has(operator));
   const values = [
+    ...parts.counters,
     ...parts.states.map(({ before }) => before),
     ...products.flatMap(({ outputs }) => outputs.filter((output) => output !== '')),
   ].filter((value) => !known.has(value));
-  const types = new Map(body.inputs.map(({ name, type }) => [name, type]));
-  const fallback = body.outputs[0]?.type ?? 'float32';
   const stem = node.outputs.find((output) => output !== '') ?? node.name;
   const copies = values.map(
     (value, index): Node => ({
@@ -60,51 +59,43 @@ function exposeNode(node: Node): Node {
       attributes: {},
     }),
   );
-  const stepsBody: Graph = {
-    ...body,
-    nodes: [...body.nodes, ...copies],
+  const body: Graph = {
+    ...parts.body,
+    nodes: [...nodes, ...copies],
     outputs: [
-      ...body.outputs,
-      ...values.map((value, index) => ({
-        name: `${stem}.step${index}`,
-        type: types.get(value) ?? fallback,
-      })),
+      ...parts.body.outputs,
+      ...values.map((value, index) => ({ name: `${stem}.step${index}`, type: types.typeOf(value) })),
     ],
   };
   return {
-    ...exposed,
+    ...node,
     outputs: [
       ...Array.from(
-        { length: body.outputs.length },
+        { length: parts.states.length + parts.outputs.length },
         (_, index) => node.outputs[index] || `${stem}.output${index}`,
       ),
       ...values.map((_, index) => `${stem}.steps${index}`),
     ],
     attributes: {
-      ...exposed.attributes,
-      ...lengthened(exposed, parts, values.length),
-      body: graphAttribute(stepsBody),
+      ...node.attributes,
+      ...(node.operator === 'Scan' ? lengthened(node, parts, values.length) : {}),
+      body: graphAttribute(body),
     },
   };
 }
 
-const exposeGraph = (graph: Graph): Graph => ({
-  ...graph,
-  nodes: graph.nodes.map((node) =>
-    node.operator === 'Scan' && node.domain === '' ? exposeNode(node) : node,
-  ),
-});
-
 /**
- * Makes every Scan that a parameter reaches give, stacked, its states before each step and the products that its body
- * computes: what the way back through time starts from. `dropSteps` takes away again what nobody came to need.
+ * Makes every Scan and Loop that a parameter reaches give, stacked, its states before each step and the products that
+ * its body computes: what the way back through time starts from. `dropSteps` takes away again what nobody came to need.
  */
 export function exposeSteps(model: Model, parameters: readonly string[]): Model {
+  if (!model.graph.nodes.some(repeats)) return model;
+  const backward = createBackward(model);
   const reached = new Set(parameters);
   const nodes = model.graph.nodes.map((node) => {
     if (!usedValues(node).some((value) => reached.has(value))) return node;
     for (const output of node.outputs) if (output !== '') reached.add(output);
-    return node.operator === 'Scan' && node.domain === '' ? exposeNode(node) : node;
+    return repeats(node) ? exposeNode(node, backward) : node;
   });
   return { ...model, graph: { ...model.graph, nodes } };
 }

@@ -9,10 +9,8 @@ import {
   usedValues,
 } from '@murmuration/onnx';
 import { type Backward, createBackward } from '../backward.ts';
-import { bodyModel, scanParts } from '../scan-node.ts';
+import { bodyModel, repeats, scanParts } from '../scan-node.ts';
 import type { Pass } from './table.ts';
-
-const isScan = ({ operator, domain }: Node): boolean => operator === 'Scan' && domain === '';
 
 /** A Scan with its body rewritten as if it were a model whose inputs are all trained. */
 function rewritten(node: Node, backward: Backward, pass: Pass, names: ReadonlySet<string>): Node {
@@ -37,10 +35,10 @@ function rewritten(node: Node, backward: Backward, pass: Pass, names: ReadonlySe
   return { ...node, attributes: { ...node.attributes, body: graphAttribute(value) } };
 }
 
-/** A pass that applies another one to the bodies of all Scans that a parameter reaches, at any depth. */
+/** A pass that applies another one to the bodies of all Scans and Loops that a parameter reaches, at any depth. */
 export function insideScans(pass: Pass): Pass {
   const inside: Pass = (model, parameters) => {
-    if (!model.graph.nodes.some(isScan)) return model;
+    if (!model.graph.nodes.some(repeats)) return model;
     const reached = new Set(parameters);
     const backward = createBackward(model);
     const names = allNames(model.graph);
@@ -48,7 +46,7 @@ export function insideScans(pass: Pass): Pass {
     const nodes = model.graph.nodes.map((node) => {
       if (!usedValues(node).some((value) => reached.has(value))) return node;
       for (const output of node.outputs) reached.add(output);
-      return isScan(node) ? rewritten(node, backward, both, names) : node;
+      return repeats(node) ? rewritten(node, backward, both, names) : node;
     });
     return { ...model, graph: { ...model.graph, nodes } };
   };

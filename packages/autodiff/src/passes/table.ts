@@ -4,6 +4,7 @@ import { dropSteps } from './drop-steps.ts';
 import { exposeStatistics } from './expose-statistics.ts';
 import { exposeSteps } from './expose-steps.ts';
 import { foldScales } from './fold-scales.ts';
+import { hoistInvariants } from './hoist-invariants.ts';
 import { insideScans } from './inside-scans.ts';
 import { lowerOperators } from './lower-operators.ts';
 import { lowerTraining } from './lower-training.ts';
@@ -30,6 +31,7 @@ export const loweringPasses: readonly Pass[] = [
   lower,
   exposeStatistics,
   insideScans((body, values) => exposeStatistics(lower(body, values))),
+  hoistInvariants,
   exposeSteps,
 ];
 

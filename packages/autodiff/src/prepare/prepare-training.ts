@@ -1,9 +1,10 @@
 /**
  * From the ONNX file that an institution has to the graph that a run shares. In order: the newest operator forms and
- * constants folded (`upgradeModel`, `simplifyModel`), weights that were written twice tied, text inputs bound, the loss put on, adapters inserted, weights
- * taken out. What comes out is a *training model*: inputs are samples, parameters (metadata `murmuration.parameters`)
- * and frozen weights (`murmuration.frozen`); outputs are `loss` and what the file gave. Everything that a peer will
- * execute is in that graph, as standard operators.
+ * constants folded (`upgradeModel`, `simplifyModel`), weights that were written twice tied, text inputs bound, the loss
+ * put on, adapters inserted, weights taken out. Weights are the file's initializers; what it writes as Constant nodes
+ * stays constant. What comes out is a *training model*: inputs are samples, parameters (metadata
+ * `murmuration.parameters`) and frozen weights (`murmuration.frozen`); outputs are `loss` and what the file gave.
+ * Everything that a peer will execute is in that graph, as standard operators.
  */
 import {
   createGraphBuilder,
@@ -124,7 +125,8 @@ export function prepareTraining(file: Model, request: TrainingRequest): WithoutW
     const adapters = attachAdapters(model, trains);
     return takeWeightsOut(adapters.model, adapters.declarations);
   }
-  const weights = weightsOf(model, 'loss');
+  const stored = new Set(file.graph.initializers.map(({ name }) => name));
+  const weights = weightsOf(model, 'loss').filter(({ name }) => stored.has(name));
   const chosen = trains.kind === 'all' ? weights : chooseWeights(weights, trains.patterns);
   const declarations = declare(model, chosen);
   if (declarations.length === 0)

@@ -4,6 +4,7 @@ import {
   intOf,
   type Model,
   type Node,
+  textOf,
   usedValues,
   type ValueInfo,
 } from '@murmuration/onnx';
@@ -12,12 +13,12 @@ import { appendGradients } from '../reverse.ts';
 import { bodyModel, declared, type ScanParts, type State, stepShape } from '../scan-node.ts';
 import type { RuleContext } from './rule.ts';
 
-/** A product per step of two factors whose rows may be stacked: αAᵀB. */
-export interface StackedProduct {
-  readonly a: string;
-  readonly b: string;
-  readonly alpha: number;
-}
+/** What a gradient is the sum of at each step, such that all steps can be made at once from stacked values. */
+export type StackedTerm =
+  /** αAᵀB, rows of A and B. */
+  | { readonly kind: 'product'; readonly parts: readonly [string, string]; readonly alpha: number }
+  /** Values that are added into zeros at indices. */
+  | { readonly kind: 'rows'; readonly parts: readonly [string, string] };
 
 /** What the body's backward graph gives, and who it is for. */
 export interface BodyGradients {
@@ -29,7 +30,8 @@ export interface BodyGradients {
   /** Wanted scan inputs with their gradients. */
   readonly inputs: readonly (readonly [number, string])[];
   readonly sums: readonly (readonly [string, string])[];
-  readonly products: readonly (readonly [string, readonly StackedProduct[]])[];
+  /** Captured values with the terms of their gradients. */
+  readonly terms: readonly (readonly [string, readonly StackedTerm[]])[];
 }
 
 /** Names of the values that the body's backward graph takes from outside. */
@@ -58,7 +60,7 @@ function wantedStates(context: RuleContext, parts: ScanParts, sources: readonly 
   const float = indices.filter((index) =>
     isFloat(context.backward.typeOf(parts.states[index]?.initial ?? '')),
   );
-  const wanted = new Set(float.filter((index) => context.needs(index)));
+  const wanted = new Set(float.filter((index) => context.needs(parts.first + index)));
   for (;;) {
     const before = wanted.size;
     const from = [...sources, ...[...wanted].map((index) => parts.states[index]?.before as string)];
@@ -81,20 +83,32 @@ function gradientModel({ backward }: RuleContext, parts: ScanParts, captured: re
   ]);
 }
 
-/** The products whose sum a gradient is, when all of them can be made over the rows of all steps at once. */
-function stackableProducts(inner: Backward, gradient: string): readonly StackedProduct[] | undefined {
+/** The terms whose sum a gradient is, when all of them can be made for all steps at once. */
+function stackedTerms(inner: Backward, gradient: string): readonly StackedTerm[] | undefined {
   const node = inner.producerOf(gradient);
-  const [a = '', b = '', rest] = node?.inputs ?? [];
-  if (node?.operator === 'Add') {
-    const [left, right] = [stackableProducts(inner, a), stackableProducts(inner, b)];
-    return left && right && [...left, ...right];
+  const [a = '', b = '', rest = ''] = node?.inputs ?? [];
+  const sum = (left: string, right: string): readonly StackedTerm[] | undefined => {
+    const terms = [stackedTerms(inner, left), stackedTerms(inner, right)];
+    return terms.every((list) => list !== undefined) ? terms.flat() : undefined;
+  };
+  switch (node?.operator) {
+    case 'Add':
+      return sum(a, b);
+    case 'Gemm': {
+      const rows = intOf(node, 'transA', 0) === 1 && intOf(node, 'transB', 0) === 0;
+      if (!rows || floatOf(node, 'beta', 1) !== 1) return undefined;
+      const own: StackedTerm = { kind: 'product', parts: [a, b], alpha: floatOf(node, 'alpha', 1) };
+      const others = rest === '' ? [] : stackedTerms(inner, rest);
+      return others && [own, ...others];
+    }
+    case 'ScatterND': {
+      const adds = textOf(node, 'reduction', 'none') === 'add';
+      const zeros = inner.producerOf(a)?.operator === 'ConstantOfShape';
+      return adds && zeros ? [{ kind: 'rows', parts: [b, rest] }] : undefined;
+    }
+    default:
+      return undefined;
   }
-  const rows = node?.operator === 'Gemm' && intOf(node, 'transA', 0) === 1 && intOf(node, 'transB', 0) === 0;
-  if (!node || !rows || floatOf(node, 'beta', 1) !== 1) return undefined;
-  const own = { a, b, alpha: floatOf(node, 'alpha', 1) };
-  if (!rest) return [own];
-  const others = stackableProducts(inner, rest);
-  return others && [own, ...others];
 }
 
 /**
@@ -106,7 +120,7 @@ export function differentiateBody(context: RuleContext, parts: ScanParts): BodyG
   const captured = capturedValues(parts.body);
   const wantedCaptured = captured.filter((name) => context.isWanted(name) && isFloat(backward.typeOf(name)));
   const wantedInputs = parts.inputs.flatMap((_, index) =>
-    context.needs(parts.states.length + index) ? [index] : [],
+    context.needs(parts.first + parts.states.length + index) ? [index] : [],
   );
   const innerOf = (index: number): string => parts.inputs[index]?.inner as string;
   const outsiders = [...wantedInputs.map(innerOf), ...wantedCaptured];
@@ -133,16 +147,16 @@ export function differentiateBody(context: RuleContext, parts: ScanParts): BodyG
     const gradient = gradients.get(name);
     return gradient === undefined ? [] : [[name, gradient]];
   });
-  const products = found.flatMap(([name, gradient]) => {
-    const list = stackableProducts(inner, gradient);
+  const terms = found.flatMap(([name, gradient]) => {
+    const list = stackedTerms(inner, gradient);
     return list ? [[name, list] as const] : [];
   });
-  const stacked = new Set(products.map(([name]) => name));
+  const stacked = new Set(terms.map(([name]) => name));
   return {
     parts,
     captured,
     inner,
-    products,
+    terms,
     states: states.map((index) => {
       const { before } = stateOf(index);
       return [index, gradients.get(before) ?? inner.zerosLike(before)] as const;

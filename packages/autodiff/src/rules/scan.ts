@@ -5,7 +5,8 @@
  * stacked them (src/passes/expose-steps.ts), the rest is computed again.
  *
  * A weight that meets the rows of each step in a product gets its gradient not by summing a product per step, but as
- * ONE product over the rows of all steps, outside: the factors leave the Scan stacked.
+ * ONE product over the rows of all steps, outside: the factors leave the Scan stacked. So do rows that steps pick from
+ * a value outside. The way back of a Loop is a Scan too, over as many steps as the Loop came to take.
  */
 import {
   type Attributes,
@@ -17,6 +18,7 @@ import {
   ints,
   type Node,
   renameGraph,
+  text,
   usedValues,
 } from '@murmuration/onnx';
 import type { Backward } from '../backward.ts';
@@ -27,6 +29,7 @@ import {
   differentiateBody,
   outputGradient,
   runningSum,
+  type StackedTerm,
   stateGradient,
 } from './scan-body.ts';
 
@@ -94,7 +97,7 @@ class ReverseScan {
     sums: readonly string[];
     stacked: readonly string[];
   } {
-    const { backward, ops, node, gradients: byOutput } = this.#context;
+    const { backward, ops, gradients: byOutput } = this.#context;
     const { parts, inner, states, sums } = this.#gradients;
     const carried = [...states.map(([, value]) => value), ...sums.map(([, value]) => value)];
     const outputs = [...carried, ...this.#outputs.map(({ value }) => value)];
@@ -114,6 +117,7 @@ class ReverseScan {
         return outer !== undefined && needed.values.has(name) ? [{ ...track, outer, inner: name }] : [];
       }),
     ];
+    if (tracks.length === 0) tracks.push(this.#anyTrack());
     this.#requireStates(needed, made, tracks);
     const carriedInputs = [
       ...states.map(([index]) => stateGradient(index)),
@@ -121,7 +125,9 @@ class ReverseScan {
     ];
     const body = this.#body(graph, needed, [...carriedInputs, ...tracks.map((track) => track.inner)], copies);
     const initial = [
-      ...states.map(([index]) => byOutput[index] ?? backward.zerosLike(node.inputs[index] as string)),
+      ...states.map(
+        ([index]) => byOutput[index] ?? backward.zerosLike(parts.states[index]?.initial as string),
+      ),
       ...sums.map(([name]) => backward.zerosLike(name)),
     ];
     const attributes: Attributes = {
@@ -145,14 +151,23 @@ class ReverseScan {
     };
   }
 
+  /** A Scan has one input at least, which says how many steps there are. */
+  #anyTrack(): Track {
+    const { parts } = this.#gradients;
+    const [inner = ''] = parts.counters;
+    const outer = this.#stacked.get(inner) ?? '';
+    return parts.inputs[0] ?? { outer, inner, axis: 0, direction: 0 };
+  }
+
   /** A state that the way back needs must have been stacked on the way there. */
   #requireStates(needed: Needed, made: ReadonlySet<string>, tracks: readonly Track[]): void {
     const given = new Set(tracks.map(({ inner }) => inner));
-    const missing = this.#gradients.parts.states.find(
-      ({ before }) => needed.values.has(before) && !made.has(before) && !given.has(before),
+    const { states, counters } = this.#gradients.parts;
+    const missing = [...counters, ...states.map(({ before }) => before)].find(
+      (value) => needed.values.has(value) && !made.has(value) && !given.has(value),
     );
-    if (missing)
-      throw unsupported(this.#context.node, `expected state ${missing.before} to be stacked at each step`);
+    if (missing !== undefined)
+      throw unsupported(this.#context.node, `expected ${missing} to be stacked at each step`);
   }
 
   /** The reverse body, all its names its own. */
@@ -184,43 +199,51 @@ function rowsOf({ op, backward }: RuleContext, inner: Backward, stacked: string,
   return op('Reshape', [stacked, shape]);
 }
 
+/** One term of a captured value's gradient, summed over all steps. */
+function ofAllSteps(
+  context: RuleContext,
+  inner: Backward,
+  name: string,
+  term: StackedTerm,
+  stacked: readonly string[],
+): string {
+  const { op, backward } = context;
+  if (term.kind === 'rows')
+    return op('ScatterND', [backward.zerosLike(name), ...stacked], { reduction: text('add') });
+  const rows = stacked.map((value, index) => rowsOf(context, inner, value, term.parts[index] as string));
+  return op('Gemm', rows, { transA: int(1), ...(term.alpha === 1 ? {} : { alpha: float(term.alpha) }) });
+}
+
 const scan: GradientRule = (context) => {
   const parts = scanParts(context.node);
   const gradients = differentiateBody(context, parts);
-  const { inner, states, inputs, sums, products } = gradients;
+  const { inner, states, inputs, sums, terms } = gradients;
   const reverse = new ReverseScan(context, gradients);
   const inputPositions = inputs.map(([index, gradient]) =>
     reverse.input(gradient, parts.inputs[index] as Track),
   );
-  const factors = products.map(([name, list]) => ({
-    name,
-    list: list.map((product) => ({
-      ...product,
-      rowsA: reverse.factor(product.a),
-      rowsB: reverse.factor(product.b),
-    })),
-  }));
+  const placed = terms.flatMap(([name, list]) =>
+    list.map((term) => ({ name, term, places: term.parts.map((part) => reverse.factor(part)) })),
+  );
   const results = reverse.append();
-  const found = (place: string | number): string =>
-    typeof place === 'string' ? place : (results.stacked[place] as string);
   sums.forEach(([name], index) => {
     context.contribute(name, results.sums[index] as string);
   });
-  for (const { name, list } of factors)
-    for (const { a, b, alpha, rowsA, rowsB } of list) {
-      const rows = [rowsOf(context, inner, found(rowsA), a), rowsOf(context, inner, found(rowsB), b)];
-      const scale = alpha === 1 ? {} : { alpha: float(alpha) };
-      context.contribute(name, context.op('Gemm', rows, { transA: int(1), ...scale }));
-    }
+  for (const { name, term, places } of placed) {
+    const stacked = places.map((place) =>
+      typeof place === 'string' ? place : (results.stacked[place] as string),
+    );
+    context.contribute(name, ofAllSteps(context, inner, name, term, stacked));
+  }
   const byInput: (string | undefined)[] = context.node.inputs.map(() => undefined);
   states.forEach(([index], position) => {
-    byInput[index] = results.states[position];
+    byInput[parts.first + index] = results.states[position];
   });
   inputs.forEach(([index], position) => {
-    byInput[parts.states.length + index] = results.stacked[inputPositions[position] as number];
+    byInput[parts.first + parts.states.length + index] = results.stacked[inputPositions[position] as number];
   });
   return byInput;
 };
 
-/** Recurrence: the operator that repeats a graph. */
-export const scanRules: GradientRules = { Scan: scan };
+/** Recurrence: the operators that repeat a graph. */
+export const scanRules: GradientRules = { Scan: scan, Loop: scan };

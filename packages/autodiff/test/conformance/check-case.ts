@@ -25,20 +25,16 @@ export interface Checked {
 }
 
 /**
- * Float inputs that say how to compute and are constants in any model, or that rules want to be constants: bounds,
- * ratios, scales, class weights, running statistics. Their gradients are not asked for.
+ * Float inputs that say how to compute and are constants in any model, or that rules want to be constants: ratios,
+ * scales, class weights; and running statistics, whose gradient is a step of their average. Their gradients are not asked for.
  */
 const settings: Readonly<Record<string, readonly number[]>> = {
   BatchNormalization: [3, 4],
   CastLike: [1],
-  Clip: [1, 2],
   Dropout: [1],
   NegativeLogLikelihoodLoss: [2],
-  OneHot: [0, 1],
-  Pad: [2],
   Range: [0, 1, 2],
   Resize: [1, 2],
-  RotaryEmbedding: [1, 2],
   SoftmaxCrossEntropyLoss: [2],
   Upsample: [1],
 };
@@ -217,18 +213,17 @@ async function gradientsOf(
 }
 
 /**
- * How far gradients computed without knowing the inputs' sizes are from those computed with them; undefined where
- * differentiating needs to know them, or the loss does not depend on all inputs.
+ * How far gradients computed without knowing the inputs' sizes are from those computed with them: undefined where
+ * differentiating needs to know them, none at all where the loss does not depend on every input.
  */
 export async function differencesWithSymbols(
   stored: ConformanceCase,
-): Promise<Readonly<Record<'batch' | 'all', number | undefined>>> {
+): Promise<Readonly<Partial<Record<Symbols, number | undefined>>>> {
   const known = await gradientsOf(stored, 'none');
+  if (!known) return { none: undefined };
   const difference = async (symbols: Symbols): Promise<number | undefined> => {
     const found = await gradientsOf(stored, symbols);
-    return (
-      known && found && Math.max(...known.map((each, index) => largestDifference(each, found[index] ?? [])))
-    );
+    return found && Math.max(...known.map((each, index) => largestDifference(each, found[index] ?? [])));
   };
-  return { batch: await difference('batch'), all: await difference('all') };
+  return { none: 0, batch: await difference('batch'), all: await difference('all') };
 }

@@ -9,6 +9,8 @@ const notRun = listed(notEqual);
 const exceptions = listed(notChecked);
 /** Gradients with and without known sizes may add in another order. */
 const symbolicTolerance = 1e-4;
+/** Operators of which the first input's first size must be known: the number of values, or of channels. */
+const needsSizes: ReadonlySet<string> = new Set(['OneHot']);
 
 for (const [operator, cases] of casesByOperator()) {
   const status = statusOf(operator);
@@ -30,9 +32,10 @@ for (const [operator, cases] of casesByOperator()) {
   });
   test(`gradients of ${operator} are the same without known sizes`, async () => {
     for (const stored of checked.filter((each) => !exceptions.has(caseKey(each)))) {
-      const { all, batch } = await differencesWithSymbols(stored);
+      const { none, batch, all } = await differencesWithSymbols(stored);
+      if (none === undefined) continue;
       assert.ok((all ?? 0) <= symbolicTolerance, `${caseKey(stored)}: ${all}`);
-      if (batch !== undefined || operator !== 'GridSample')
+      if (batch !== undefined || !needsSizes.has(operator))
         assert.ok((batch ?? Number.NaN) <= symbolicTolerance, `${caseKey(stored)}: ${batch}`);
     }
   });

@@ -17,6 +17,10 @@ export interface ThirdPartyFile {
   readonly sha256: string;
   /** Shapes of the float inputs that are drawn. */
   readonly inputs: Readonly<Record<string, readonly number[]>>;
+  /** Between which numbers they are drawn; powers of two apart, so that every value is exact. */
+  readonly range?: readonly [number, number];
+  /** Whether the inputs get these shapes for good: branches of the model depend on them. */
+  readonly shaped?: boolean;
   /** Integer inputs that become constants of the model. */
   readonly fixed?: Readonly<Record<string, number>>;
 }
@@ -69,10 +73,13 @@ function mixed(index: number, seed: number): number {
   return (x ^ (x >>> 15)) >>> 0;
 }
 
-/** A float32 tensor of values in [-1, 1), multiples of 2^-23, the same as in scripts/model-fixtures/third_party.py. */
-export function drawn(shape: readonly number[], seed: number): Tensor {
+/** A float32 tensor of values between two numbers, 2^24 steps apart, the same as in scripts/model-fixtures/third_party.py. */
+export function drawn(shape: readonly number[], seed: number, [low, high] = [-1, 1]): Tensor {
   const count = shape.reduce((product, size) => product * size, 1);
-  const data = Float32Array.from({ length: count }, (_, index) => (mixed(index, seed) >>> 8) / 2 ** 23 - 1);
+  const data = Float32Array.from(
+    { length: count },
+    (_, index) => low + ((high - low) * (mixed(index, seed) >>> 8)) / 2 ** 24,
+  );
   return { name: '', type: 'float32', shape, data };
 }
 
@@ -97,14 +104,16 @@ export function sketchedError(found: readonly number[], expected: readonly numbe
 }
 
 /** A file in canonical form, its integer inputs baked in as constants. */
-export function canonicalModel(bytes: Uint8Array, { fixed = {} }: ThirdPartyFile): Model {
+export function canonicalModel(bytes: Uint8Array, { fixed = {}, shaped, inputs }: ThirdPartyFile): Model {
   const model = readModel(bytes);
   const baked = Object.entries(fixed).map(
     ([name, value]): Tensor => ({ name, type: 'int64', shape: [], data: BigInt64Array.of(BigInt(value)) }),
   );
   const graph = {
     ...model.graph,
-    inputs: model.graph.inputs.filter(({ name }) => !(name in fixed)),
+    inputs: model.graph.inputs
+      .filter(({ name }) => !(name in fixed))
+      .map((input) => (shaped ? { ...input, shape: inputs[input.name] ?? [] } : input)),
     initializers: [...model.graph.initializers, ...baked],
   };
   return simplifyModel(upgradeModel({ ...model, graph }));

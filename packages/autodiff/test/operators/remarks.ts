@@ -3,28 +3,23 @@ const notTensors = 'values that are no tensors of numbers are not read';
 
 export const remarks: Readonly<Record<string, string>> = {
   AffineGrid: 'constant size',
-  Attention: '`com.microsoft`: no cached keys and values',
-  BatchNormalization: 'training and inference; running statistics do not enter the loss',
-  Bernoulli: 'its sample is constant between jumps',
+  Attention: 'cached keys and values included',
+  BatchNormalization: 'training and inference; running statistics train as averages',
   Col2Im: 'constant block and channels',
   ConcatFromSequence: notTensors,
   ConvTranspose: 'constant kernel; constant sizes with `output_shape`',
   Det: 'matrices of at most 8 rows',
-  Dropout: 'seeded mask',
-  FusedMatMul: 'no `transBatchA`, `transBatchB`',
-  GroupQueryAttention: 'no cache, no sink',
-  ImageDecoder: 'decodes images',
-  LayerNormalization: 'mean and deviation do not enter the loss',
+  Dropout: 'its mask is drawn from a seed',
+  ImageDecoder: notTensors,
+  LayerNormalization: 'no loss on mean and deviation',
   MaxPool: '`storage_order` 0',
   MaxUnpool: 'no `output_shape`',
-  MultiHeadAttention: 'no cache, separate queries, keys and values',
   NegativeLogLikelihoodLoss: 'class weights are not trained',
   Optional: notTensors,
   OptionalGetElement: notTensors,
   OptionalHasElement: notTensors,
   RegexFullMatch: notTensors,
-  Resize: 'constant scales and spatial sizes',
-  RMSNormalization: 'its deviation does not enter the loss',
+  Resize: 'constant scales or sizes',
   Scan: 'operator sets 9 and later',
   SequenceAt: notTensors,
   SequenceConstruct: notTensors,
@@ -39,4 +34,11 @@ export const remarks: Readonly<Record<string, string>> = {
   StringNormalizer: notTensors,
   StringSplit: notTensors,
   TfIdfVectorizer: 'counts words',
+};
+
+/** The same about onnxruntime's own operators. */
+export const runtimeRemarks: Readonly<Record<string, string>> = {
+  Attention: 'no cached keys and values',
+  GroupQueryAttention: 'no cache, no rotation inside, no sink',
+  MultiHeadAttention: 'separate queries, keys and values; no cache',
 };

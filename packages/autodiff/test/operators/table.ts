@@ -2,7 +2,7 @@
 import { casesByOperator } from '../conformance/cases.ts';
 import { isDifferentiable } from '../conformance/check-case.ts';
 import { caseKey, listed, notChecked, notEqual } from '../conformance/exceptions.ts';
-import { remarks } from './remarks.ts';
+import { remarks, runtimeRemarks } from './remarks.ts';
 import {
   history,
   type OperatorStatus,
@@ -71,7 +71,7 @@ const rowsOfRuntime = (): readonly Row[] =>
     operator,
     forms: '',
     status: runtimeStatusOf(operator),
-    remark: remarks[operator] ?? '',
+    remark: runtimeRemarks[operator] ?? '',
     models: 0,
     equal: 0,
     checked: 0,

@@ -78,6 +78,46 @@ const convolutions: readonly RuleCase[] = [
   },
 ];
 
+/** One way of computing a convolution's gradients each: see window-rows.ts. */
+const ways: readonly RuleCase[] = [
+  {
+    operator: 'Conv',
+    inputs: [image([1, 2, 2, 3]), weight(7, 2, 3, 3), weight(7)],
+    attributes: { pads: ints([1, 1, 1, 1]) },
+    note: 'kernel larger than the batch',
+  },
+  {
+    operator: 'Conv',
+    inputs: [image([1, 3, 3, 4]), weight(6, 3, 2, 2)],
+    attributes: { strides: ints([2, 2]) },
+    note: 'kernel larger than the batch, strides',
+  },
+  {
+    operator: 'Conv',
+    inputs: [image([3, 2, 6, 6]), weight(2, 2, 3, 3)],
+    attributes: { strides: ints([2, 2]), pads: ints([1, 1, 1, 1]) },
+    note: 'overlapping strides',
+  },
+  {
+    operator: 'Conv',
+    inputs: [image([2, 2, 17, 18]), weight(2, 2, 3, 3), weight(2)],
+    attributes: { pads: ints([1, 1, 1, 1]) },
+    note: 'large image',
+  },
+  {
+    operator: 'Conv',
+    inputs: [image([1, 2, 34, 35]), weight(2, 2, 3, 3)],
+    attributes: { strides: ints([2, 2]), dilations: ints([1, 2]) },
+    note: 'large image, strides, rows left over',
+  },
+  {
+    operator: 'Conv',
+    inputs: [image([1, 32, 66, 60]), weight(1, 32, 3, 3)],
+    attributes: { pads: ints([1, 0, 1, 0]) },
+    note: 'too large to be gathered',
+  },
+];
+
 const transposed: readonly RuleCase[] = [
   { operator: 'ConvTranspose', inputs: [image([2, 3, 5]), weight(3, 2, 3)], note: 'one axis' },
   { operator: 'ConvTranspose', inputs: [image([2, 3, 3, 4]), weight(3, 2, 3, 2), weight(2)], note: 'bias' },
@@ -117,4 +157,4 @@ const transposed: readonly RuleCase[] = [
   ),
 ];
 
-export const convolutionCases: readonly RuleCase[] = [...convolutions, ...transposed];
+export const convolutionCases: readonly RuleCase[] = [...convolutions, ...ways, ...transposed];
