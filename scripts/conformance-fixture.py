@@ -1,4 +1,4 @@
-"""Writes packages/autodiff/test/conformance/models.bin: ONNX's official single-operator models that have float inputs.
+"""Writes packages/autodiff/test/conformance/fixtures/models.bin: ONNX's official single-operator models that have float inputs.
 
 Usage: python3 scripts/conformance-fixture.py [FOLDER]
 
@@ -47,7 +47,7 @@ TYPES = {
     np.dtype("bool"): "bool",
     np.dtype(ml_dtypes.bfloat16): "bfloat16",
 }
-TARGET = Path(__file__).parent.parent / "packages/autodiff/test/conformance/models.bin"
+TARGET = Path(__file__).parent.parent / "packages/autodiff/test/conformance/fixtures/models.bin"
 
 
 class Pool:

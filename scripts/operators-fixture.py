@@ -1,4 +1,4 @@
-"""Writes packages/autodiff/test/operators/operators.json: the operators of ONNX's own domain up to operator set 23, as
+"""Writes packages/autodiff/test/operators/fixtures/operators.json: the operators of ONNX's own domain up to operator set 23, as
 the Python package `onnx` (1.22 was used) lists them, each with the operator sets that introduced or changed it.
 
 Usage: python3 scripts/operators-fixture.py
@@ -10,7 +10,7 @@ from pathlib import Path
 import onnx.defs
 
 OPSET_MOST = 23
-TARGET = Path(__file__).parent.parent / "packages/autodiff/test/operators/operators.json"
+TARGET = Path(__file__).parent.parent / "packages/autodiff/test/operators/fixtures/operators.json"
 
 
 def main():

@@ -19,7 +19,7 @@ import torch
 from entry import Store, difference, file_gradients, initializers, relative, trainable
 from reference import coarse, write_gzip, write_tensors
 
-fixtures = Path(__file__).resolve().parents[2] / "packages/autodiff/test/models/fixtures"
+fixtures = Path(__file__).resolve().parents[2] / "packages/autodiff/test/models/fixtures/exported"
 
 
 def transposition(stored, value):
@@ -74,6 +74,7 @@ def entry_of(path, kept, store):
     return data, {
         "file": f"{export}.onnx.gz",
         "inputs": names,
+        "runs": True,
         "loss": {"output": "loss", "tensor": "eval/loss"} if kind == "loss" else None,
         "square": {"tensor": "eval/square"} if kind == "square" else None,
         "logits": {"output": output, "tensor": "eval/logits"},

@@ -21,7 +21,7 @@ from entry import Store, difference, file_gradients, relative, trainable
 from export import export, mapping
 from reference import build, coarse, gradients, weighting, write_gzip, write_tensors
 
-fixtures = Path(__file__).resolve().parents[2] / "packages/autodiff/test/models/fixtures"
+fixtures = Path(__file__).resolve().parents[2] / "packages/autodiff/test/models/fixtures/exported"
 kinds = {True: "loss", False: "square"}
 
 
@@ -63,6 +63,7 @@ def file_entry(case, how, data, store, reference, parameters):
     return {
         "file": f"{how.name}.onnx.gz",
         "inputs": names,
+        "runs": trouble is None,
         "loss": {"output": "loss", "tensor": f"{mode}/loss"} if how.loss else None,
         "square": None if how.loss else {"tensor": f"{mode}/square"},
         "logits": {"output": "logits", "tensor": f"{mode}/logits"},

@@ -47,8 +47,7 @@ class Cnn(nn.Layer):
         x = F.max_pool2d(F.hardswish(self.first_norm(self.first(image))), 3, stride=2, padding=1)
         y = self.slope(self.point(F.relu6(self.depth_norm(self.depth(x)))))
         y = y * F.hardsigmoid(self.excite(F.relu(self.squeeze(F.adaptive_avg_pool2d(y, 1)))))
-        x = F.interpolate(self.up(x + y), scale_factor=2, mode="nearest")
-        return self.head(F.avg_pool2d(F.leaky_relu(x), 2).mean([2, 3]))
+        return self.head(F.avg_pool2d(F.swish(self.up(x + y)), 2).mean([2, 3]))
 
 
 class Lstm(nn.Layer):
@@ -61,8 +60,8 @@ class Lstm(nn.Layer):
 
     def forward(self, tokens):
         x, _ = self.cell(self.embedding(tokens))
-        x, _ = self.gru(x)
-        return self.head(x.mean(1))
+        x, last = self.gru(x)
+        return self.head(last[0])
 
 
 models = {"mlp": (Mlp, (3, 6), 17), "cnn": (Cnn, (3, 3, 18, 18), 13), "lstm": (Lstm, (3, 7), 17)}

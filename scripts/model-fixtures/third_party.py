@@ -2,7 +2,7 @@
 
     python scripts/model-fixtures/third_party.py CACHE [file …]
 
-CACHE is where scripts/fetch-models.ts put the files that packages/autodiff/test/models/third-party.json lists. The
+CACHE is where scripts/fetch-models.ts put the files that packages/autodiff/test/models/fixtures/third-party.json lists. The
 gradients are too large to keep. Kept of each: its norm and 16 sums of its elements with signs drawn by a counter; the
 mean square of the same sums of a difference is an unbiased estimate of the difference's squared norm.
 """
@@ -21,7 +21,7 @@ from entry import relative
 from onnx_torch import evaluate
 from reference import write_tensors
 
-models = Path(__file__).resolve().parents[2] / "packages/autodiff/test/models"
+models = Path(__file__).resolve().parents[2] / "packages/autodiff/test/models/fixtures"
 sums = 16
 
 
@@ -114,7 +114,7 @@ def make(entry, cache):
 
 def main():
     cache, chosen = Path(sys.argv[1]), sys.argv[2:]
-    target = models / "fixtures-third-party"
+    target = models / "third-party"
     target.mkdir(exist_ok=True)
     for entry in json.loads((models / "third-party.json").read_text()):
         name = Path(entry["path"]).stem

@@ -6,7 +6,6 @@
 import { type Model, pruneModel, simplifyModel, type Tensor, type ValueInfo } from '@murmuration/onnx';
 import { createBackward } from './backward.ts';
 import { AutodiffError } from './errors.ts';
-import { checkpointActivations } from './passes/checkpoint-activations.ts';
 import { renameOutputs } from './passes/rename-outputs.ts';
 import { fusingPasses, loweringPasses, type Pass, schedulingPasses } from './passes/table.ts';
 import { appendGradients } from './reverse.ts';
@@ -19,8 +18,11 @@ export interface DifferentiateRequest {
   readonly parameters: readonly string[];
   /** Rules in addition to, or instead of, the table's. */
   readonly rules?: GradientRules;
-  /** Holds little of the forward part in memory and computes it again, segment by segment, for the backward part. */
-  readonly checkpointActivations?: boolean;
+  /**
+   * What the backward part keeps of the forward part, and does not compute again: `everything`; what is `costly` to
+   * compute again (default); or what crosses `cuts` between segments (activation checkpointing).
+   */
+  readonly hold?: 'everything' | 'costly' | 'cuts';
 }
 
 /** The output that holds a parameter's gradient. */
@@ -125,6 +127,5 @@ export function differentiate(model: Model, request: DifferentiateRequest): Mode
   );
   const whole = renameOutputs(backward.graph.model(), loss, named, shapes);
   const fused = runPasses(whole, fusingPasses, parameters);
-  const held = request.checkpointActivations ? checkpointActivations(fused) : fused;
-  return runPasses(held, schedulingPasses, parameters);
+  return runPasses(fused, schedulingPasses[request.hold ?? 'costly'], parameters);
 }

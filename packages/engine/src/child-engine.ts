@@ -23,6 +23,7 @@ import type {
   EngineState,
   Evaluation,
   ExecutionInput,
+  ExportOptions,
   TrainProgress,
 } from './index.ts';
 import { createInference, type Inference } from './inference.ts';
@@ -261,8 +262,8 @@ class ChildEngine implements ServedCalls {
     return this.#parts.inference.generate(this.#copyOf('common'), prompt, options);
   }
 
-  exportOnnx(path: string): void {
-    this.#parts.inference.exportOnnx(path, this.#copyOf('common'));
+  exportOnnx(path: string, options?: ExportOptions): void {
+    this.#parts.inference.exportOnnx(path, this.#copyOf('common'), options);
   }
 
   memory(): number {

@@ -94,6 +94,12 @@ export interface Evaluation {
   readonly bytes: number;
 }
 
+/** How a model is written. */
+export interface ExportOptions {
+  /** Adapters become part of the weights that they adapt. */
+  readonly merge?: boolean;
+}
+
 export interface Engine {
   /** Loads the checkpoint, or θ₀ from the run's seed at block `genesis`. Throws `EngineError` `bad-initial-state` when θ₀ is not the run's. */
   open(genesis: Cid): Promise<EngineState>;
@@ -156,7 +162,7 @@ export interface Engine {
     options: { readonly bytes: number; readonly temperature: number; readonly seed: string },
   ): Promise<string>;
   /** Writes an ONNX file (weights inside, without the loss: of text tokens → logits) that stock onnxruntime runs. */
-  exportOnnx(path: string): Promise<void>;
+  exportOnnx(path: string, options?: ExportOptions): Promise<void>;
   /** Resident memory of the child, bytes. */
   memory(): Promise<number>;
   /** Saves the checkpoint and ends the child. */

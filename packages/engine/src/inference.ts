@@ -7,7 +7,7 @@ import { EngineError } from './errors.ts';
 import { createEvaluation } from './evaluation.ts';
 import { contextKey } from './generate-from-file.ts';
 import { createGeneration, type GenerationOptions } from './generation.ts';
-import type { Evaluation } from './index.ts';
+import type { Evaluation, ExportOptions } from './index.ts';
 import type { RunModel } from './model.ts';
 import { createForwardProgram, type ForwardProgram } from './program.ts';
 import type { EvaluationBatch, EvaluationRequest, RunData } from './samples.ts';
@@ -20,7 +20,7 @@ export interface Inference {
   evaluate(parameters: Float32Array, request: Omit<EvaluationRequest, 'batch'>): Promise<Evaluation>;
   /** Throws `EngineError` `not-a-text-model`, `bad-prompt`. */
   generate(parameters: Float32Array, prompt: string, options: GenerationOptions): Promise<string>;
-  exportOnnx(path: string, parameters: Float32Array): void;
+  exportOnnx(path: string, parameters: Float32Array, options?: ExportOptions): void;
 }
 
 /** The batch size of a graph that takes no other. */
@@ -98,9 +98,9 @@ export function createInference(init: {
       return job.result();
     },
 
-    exportOnnx(path, parameters) {
+    exportOnnx(path, parameters, { merge = false } = {}) {
       try {
-        const model = exportModel(runModel.model, { parameters, frozen });
+        const model = exportModel(runModel.model, { parameters, frozen, merge });
         const context = run.data.kind === 'text' ? { [contextKey]: String(run.data.context) } : {};
         writeWholeFile(path, writeModel({ ...model, metadata: { ...model.metadata, ...context } }));
       } catch (error) {

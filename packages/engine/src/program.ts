@@ -75,7 +75,8 @@ function trainingModel(
   try {
     const masked = maskDropout(withShapes(model, shapes));
     const parameters = layout.slots.map(({ name }) => name);
-    return differentiate(masked, { loss: 'loss', parameters, checkpointActivations });
+    const hold = checkpointActivations ? 'cuts' : 'costly';
+    return differentiate(masked, { loss: 'loss', parameters, hold });
   } catch (error) {
     if (!(error instanceof FactError)) throw error;
     throw new EngineError(error.message, { code: 'bad-graph', facts: error.facts }, { cause: error });

@@ -95,7 +95,8 @@ function chooseCuts(places: readonly Place[], heldBytes: number): readonly Place
 
 /**
  * Rewrites a training graph, whose first output is the loss, so that it holds little more than what crosses the cuts
- * between segments, and computes each segment twice. Gives the same bits. What cannot be repeated (random values,
+ * between segments, and computes each segment twice. The results are the same up to
+ * rounding (onnxruntime may fuse the two copies differently). What cannot be repeated (random values,
  * nodes that hold graphs) is held as before.
  */
 export function checkpointActivations(model: Model): Model {

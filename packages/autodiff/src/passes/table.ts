@@ -1,5 +1,6 @@
 import type { Model } from '@murmuration/onnx';
 import { lowerings } from '../lowerings/table.ts';
+import { checkpointActivations } from './checkpoint-activations.ts';
 import { dropSteps } from './drop-steps.ts';
 import { exposeStatistics } from './expose-statistics.ts';
 import { exposeSteps } from './expose-steps.ts';
@@ -38,5 +39,9 @@ export const loweringPasses: readonly Pass[] = [
 /** Run in this order on the whole training graph: they replace several nodes by fewer. */
 export const fusingPasses: readonly Pass[] = [dropSteps, lowerTraining, mergeEqualNodes];
 
-/** Run last: they decide what is held, what is computed again, and when. */
-export const schedulingPasses: readonly Pass[] = [recomputeCheap, orderNodes];
+/** Run last: they decide what is held for the backward part, what is computed again, and when. */
+export const schedulingPasses = {
+  everything: [orderNodes],
+  costly: [recomputeCheap, orderNodes],
+  cuts: [checkpointActivations, recomputeCheap, orderNodes],
+} as const satisfies Readonly<Record<string, readonly Pass[]>>;

@@ -10,6 +10,7 @@
  */
 import {
   type Attributes,
+  type Dimension,
   float,
   type Graph,
   givenNames,
@@ -22,7 +23,7 @@ import {
   usedValues,
 } from '@murmuration/onnx';
 import type { Backward } from '../backward.ts';
-import { scanParts, stackedValues, type Track } from '../scan-node.ts';
+import { declared, scanParts, stackedValues, type Track } from '../scan-node.ts';
 import { type GradientRule, type GradientRules, type RuleContext, unsupported } from './rule.ts';
 import {
   type BodyGradients,
@@ -50,6 +51,10 @@ function neededFor(nodes: readonly Node[], wanted: readonly string[], given: Rea
   }
   return { nodes: kept.reverse(), values };
 }
+
+/** As much of a value's shape as is numbers; onnxruntime wants the rank. */
+const ranked = (inner: Backward, value: string): readonly Dimension[] | undefined =>
+  inner.knownShape(value)?.map((size) => (typeof size === 'number' ? size : '?'));
 
 /** Collects what goes in and out of the reverse Scan. */
 class ReverseScan {
@@ -179,7 +184,7 @@ class ReverseScan {
       name: `${parts.body.name}.backward`,
       nodes: needed.nodes,
       inputs: inputs.map((name) => ({ name, type: inner.typeOf(name) })),
-      outputs: outputs.map((name) => ({ name, type: inner.typeOf(name) })),
+      outputs: outputs.map((name) => declared(name, inner.typeOf(name), ranked(inner, name))),
       initializers: graph.initializers.filter(({ name }) => used.has(name) && !outside.has(name)),
     };
     const own = new Set(givenNames(body));

@@ -51,7 +51,7 @@ const create: Readonly<Record<ElementType, (buffer: ArrayBuffer) => TensorData>>
 
 /** Reads what scripts/conformance-fixture.py wrote: the length of a JSON text, the text, the bytes that it names. */
 export function readCases(): readonly ConformanceCase[] {
-  const bytes = new Uint8Array(gunzipSync(readFileSync(new URL('models.bin', import.meta.url))));
+  const bytes = new Uint8Array(gunzipSync(readFileSync(new URL('fixtures/models.bin', import.meta.url))));
   const length = new DataView(bytes.buffer).getUint32(0, true);
   const { cases } = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length))) as {
     readonly cases: readonly StoredCase[];

@@ -9,7 +9,7 @@ const notRun = listed(notEqual);
 const exceptions = listed(notChecked);
 /** Gradients with and without known sizes may add in another order. */
 const symbolicTolerance = 1e-4;
-/** Operators of which the first input's first size must be known: the number of values, or of channels. */
+/** Operators of which the first input's first size must be known: that of a list of two values. */
 const needsSizes: ReadonlySet<string> = new Set(['OneHot']);
 
 for (const [operator, cases] of casesByOperator()) {

@@ -2,7 +2,16 @@
  * One file of a case through the whole pipeline: read, differentiated by the initializers its framework trains, run by
  * stock onnxruntime, and compared with what the framework computed.
  */
-import { type Graph, int, type Model, type Node, readModel, type Tensor, type ValueInfo } from '@murmuration/onnx';
+import {
+  type Graph,
+  int,
+  type Model,
+  type Node,
+  simplifyModel,
+  type Tensor,
+  upgradeModel,
+  type ValueInfo,
+} from '@murmuration/onnx';
 import { differentiate, gradientName } from '../../src/index.ts';
 import { runModel } from '../run-model.ts';
 import type { FixtureFile } from './fixture.ts';
@@ -31,7 +40,9 @@ function weightedSquare(output: ValueInfo, index: number, opset: number) {
     shape: [output.shape?.length ?? 0],
     data: BigInt64Array.from(output.shape ?? [], (_, axis) => BigInt(axis)),
   };
-  const [squared, weighted, total] = ['squared', 'weighted', 'total'].map((part) => `fixture.${part}.${index}`);
+  const [squared, weighted, total] = ['squared', 'weighted', 'total'].map(
+    (part) => `fixture.${part}.${index}`,
+  );
   const reduced = opset >= 13 ? [weighted as string, axes.name] : [weighted as string];
   return {
     weighting: { ...output, name: weightingName(index) },
@@ -53,7 +64,8 @@ export function attachSquareLosses(
   const { graph } = model;
   const parts = outputs.map((name, index) => {
     const output = graph.outputs.find((given) => given.name === name);
-    if (!output) throw new Error(`output ${name}: expected one of ${graph.outputs.map((given) => given.name)}`);
+    if (!output)
+      throw new Error(`output ${name}: expected one of ${graph.outputs.map((given) => given.name)}`);
     return weightedSquare(output, index, model.opsets[''] ?? 1);
   });
   const sum = node(
@@ -77,7 +89,11 @@ const norm = (values: ArrayLike<number>): number => Math.hypot(...Array.from(val
  * Norm of the difference over norm of the expected values. Where exact arithmetic gives zero (a bias in front of a
  * normalization, a key's bias under a softmax) the difference is measured against the largest gradient instead.
  */
-export function relativeError(values: ArrayLike<number>, expected: ArrayLike<number>, largest: number): number {
+export function relativeError(
+  values: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  largest: number,
+): number {
   if (values.length !== expected.length) return Number.POSITIVE_INFINITY;
   const difference = norm(Array.from(expected, (value, index) => value - (values[index] as number)));
   const size = norm(expected);
@@ -107,38 +123,53 @@ export interface Comparison {
 }
 
 /** The training graph of a file, and the name of its loss. */
-export function trainingModel(bytes: Uint8Array, entry: FixtureFile): { training: Model; loss: string } {
-  const read = readModel(bytes);
+export function trainingModel(read: Model, entry: FixtureFile): { training: Model; loss: string } {
   const { model, loss } = entry.loss
     ? { model: read, loss: entry.loss.output }
     : attachSquareLosses(read, [entry.logits.output]);
   return { training: differentiate(model, { loss, parameters: Object.keys(entry.gradients) }), loss };
 }
 
-/** Every comparison for one file, worst first. */
-export async function compareFile(
-  bytes: Uint8Array,
+const feedsOf = (entry: FixtureFile, tensors: ReadonlyMap<string, Tensor>): Record<string, Tensor> => ({
+  ...Object.fromEntries(entry.inputs.map((name) => [name, stored(tensors, `input/${name}`)])),
+  ...(entry.square ? { [weightingName(0)]: stored(tensors, 'weighting') } : {}),
+});
+
+/** The relative error of the file's outputs in canonical form (newest opset, simplified), run as it is. */
+export async function compareForward(
+  read: Model,
   entry: FixtureFile,
   tensors: ReadonlyMap<string, Tensor>,
 ): Promise<readonly Comparison[]> {
-  const { training, loss } = trainingModel(bytes, entry);
-  const feeds: Record<string, Tensor> = Object.fromEntries(
-    entry.inputs.map((name) => [name, stored(tensors, `input/${name}`)]),
-  );
-  if (entry.square) feeds[weightingName(0)] = stored(tensors, 'weighting');
-  const outputs = await runModel(training, feeds);
+  const outputs = await runModel(simplifyModel(upgradeModel(read)), feedsOf(entry, tensors));
+  return [entry.logits, ...(entry.loss ? [entry.loss] : [])].map(({ output, tensor }) => {
+    const expected = stored(tensors, tensor).data as Float32Array;
+    const expectedNorm = norm(expected);
+    return {
+      value: output,
+      error: relativeError(outputs[output] ?? [], expected, expectedNorm),
+      expectedNorm,
+    };
+  });
+}
+
+/** The relative errors of loss and gradients, worst first. */
+export async function compareTraining(
+  read: Model,
+  entry: FixtureFile,
+  tensors: ReadonlyMap<string, Tensor>,
+): Promise<readonly Comparison[]> {
+  const { training, loss } = trainingModel(read, entry);
+  const outputs = await runModel(training, feedsOf(entry, tensors));
   const lossTensor = (entry.loss ?? entry.square)?.tensor ?? '';
-  const expected: [string, ArrayLike<number>][] = [
-    [loss, stored(tensors, lossTensor).data as Float32Array],
-    ...Object.entries(entry.gradients).map(
-      ([name, { tensor, transposed: flipped }]): [string, Float32Array] => {
-        const found = stored(tensors, tensor);
-        return [gradientName(name), flipped ? transposed(found) : (found.data as Float32Array)];
-      },
-    ),
-  ];
-  const largest = Math.max(...expected.slice(1).map(([, numbers]) => norm(numbers)));
-  return expected
+  const gradients = Object.entries(entry.gradients).map(
+    ([name, { tensor, transposed: flipped }]): [string, Float32Array] => {
+      const found = stored(tensors, tensor);
+      return [gradientName(name), flipped ? transposed(found) : (found.data as Float32Array)];
+    },
+  );
+  const largest = Math.max(...gradients.map(([, values]) => norm(values)));
+  return [[loss, stored(tensors, lossTensor).data as Float32Array] as const, ...gradients]
     .map(([value, numbers]) => ({
       value,
       error: relativeError(outputs[value] ?? [], numbers, largest),
@@ -146,3 +177,12 @@ export async function compareFile(
     }))
     .toSorted((left, right) => right.error - left.error);
 }
+
+/** What is wrong with a file, one line per value that differs by more than `relativeErrorMax`; empty when nothing. */
+export const complaints = (comparisons: readonly Comparison[]): readonly string[] =>
+  comparisons
+    .filter(({ error }) => !(error < relativeErrorMax))
+    .map(
+      ({ value, error, expectedNorm }) =>
+        `${value}: relative error ${error.toExponential(2)}, expected norm ${expectedNorm.toExponential(2)}`,
+    );

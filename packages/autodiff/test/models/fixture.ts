@@ -17,6 +17,8 @@ export interface Expected {
 export interface FixtureFile {
   readonly file: string;
   readonly inputs: readonly string[];
+  /** Whether stock onnxruntime runs the file as it is. */
+  readonly runs: boolean;
   /** The file's own loss; without one the loss is the sum of `weighting` × logits². */
   readonly loss: Expected | null;
   readonly square: { readonly tensor: string } | null;

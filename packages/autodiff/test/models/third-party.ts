@@ -5,7 +5,14 @@
  * (Johnson and Lindenstrauss 1984).
  */
 import { existsSync, readFileSync } from 'node:fs';
-import { inferShapes, type Model, readModel, simplifyModel, type Tensor, upgradeModel } from '@murmuration/onnx';
+import {
+  inferShapes,
+  type Model,
+  readModel,
+  simplifyModel,
+  type Tensor,
+  upgradeModel,
+} from '@murmuration/onnx';
 import { readSafetensors } from './read-safetensors.ts';
 
 /** One file of third-party.json. */
@@ -21,6 +28,8 @@ export interface ThirdPartyFile {
   readonly range?: readonly [number, number];
   /** Whether the inputs get these shapes for good: branches of the model depend on them. */
   readonly shaped?: boolean;
+  /** Weights that the file itself reshapes before use: they are folded, and not compared. */
+  readonly folded?: readonly string[];
   /** Integer inputs that become constants of the model. */
   readonly fixed?: Readonly<Record<string, number>>;
 }
@@ -40,7 +49,7 @@ const cache = new URL('node_modules/.cache/murmuration-models/', root);
 
 /** All files of third-party.json. */
 export const thirdPartyFiles = JSON.parse(
-  readFileSync(new URL('third-party.json', import.meta.url), 'utf8'),
+  readFileSync(new URL('fixtures/third-party.json', import.meta.url), 'utf8'),
 ) as readonly ThirdPartyFile[];
 
 const baseName = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
@@ -54,7 +63,7 @@ export function fetchedBytes({ path }: ThirdPartyFile): Uint8Array | undefined {
 /** What PyTorch computed for a file. */
 export function readThirdParty({ path }: ThirdPartyFile): ThirdPartyReference {
   const stem = baseName(path).replace(/\.onnx$/, '');
-  const folder = new URL('fixtures-third-party/', import.meta.url);
+  const folder = new URL('fixtures/third-party/', import.meta.url);
   const reference = JSON.parse(readFileSync(new URL(`${stem}.json`, folder), 'utf8')) as ThirdPartyReference;
   const table = readSafetensors(readFileSync(new URL(`${stem}.safetensors.gz`, folder))).get('gradients');
   const [rows = 0, columns = 0] = table?.shape ?? [];
@@ -91,7 +100,8 @@ export function sketch(values: Float32Array, sums: number): readonly number[] {
     const value = values[index] as number;
     const bits = mixed(index, 0);
     square += value * value;
-    for (let sum = 0; sum < sums; sum++) totals[sum] = (totals[sum] as number) + ((bits >>> sum) & 1 ? value : -value);
+    for (let sum = 0; sum < sums; sum++)
+      totals[sum] = (totals[sum] as number) + ((bits >>> sum) & 1 ? value : -value);
   }
   return [Math.sqrt(square), ...totals];
 }

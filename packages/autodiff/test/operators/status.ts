@@ -18,7 +18,7 @@ export interface OperatorHistory {
 
 /** The operators of ONNX's own domain, by name. */
 export const history: Readonly<Record<string, OperatorHistory>> = JSON.parse(
-  readFileSync(new URL('operators.json', import.meta.url), 'utf8'),
+  readFileSync(new URL('fixtures/operators.json', import.meta.url), 'utf8'),
 ) as Record<string, OperatorHistory>;
 
 /** Operators that are gone before rules are asked, and what takes their place. */

@@ -27,8 +27,9 @@ const words: Readonly<Record<OperatorStatus, string>> = {
 function formsOf(operator: string): string {
   const { opsets = [], deprecated } = history[operator] ?? {};
   const first = opsets.findLastIndex((opset) => opset <= oldest);
-  const forms = opsets.slice(Math.max(0, first)).filter((opset) => opset !== deprecated);
-  const last = opsets.at(-1) === deprecated && deprecated !== undefined ? ` (to ${deprecated - 1})` : '';
+  const isGone = deprecated !== undefined && opsets.at(-1) === deprecated;
+  const forms = opsets.slice(Math.max(0, first)).filter((opset) => !isGone || opset !== deprecated);
+  const last = isGone ? ` (to ${deprecated - 1})` : '';
   return `${forms.join(', ')}${last}`;
 }
 
@@ -58,7 +59,7 @@ function rowsOfStandard(): readonly Row[] {
       operator,
       forms: formsOf(operator),
       status,
-      remark: [replacements[operator], remarks[operator]].filter((each) => each !== undefined).join('; '),
+      remark: (status === 'replaced' ? replacements[operator] : remarks[operator]) ?? '',
       models: all.length,
       equal: equal.length,
       checked: checked.length,

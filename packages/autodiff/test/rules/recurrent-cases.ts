@@ -8,7 +8,7 @@ import {
   text,
 } from '@murmuration/onnx';
 import { tensor } from '../run-model.ts';
-import type { CaseInput, RuleCase } from './rule-case.ts';
+import { type CaseInput, type RuleCase, truths } from './rule-case.ts';
 
 const [length, batch, width, hidden] = [3, 2, 3, 4];
 const gates: Readonly<Record<string, number>> = { RNN: 1, GRU: 3, LSTM: 4 };
@@ -80,10 +80,28 @@ function products(): Attributes {
   return { body: graphAttribute(body.graph()), num_scan_inputs: int(1) };
 }
 
+/** h′ = sin(h)·(turn + 1), three times. */
+function turns(): Attributes {
+  const body = createGraphBuilder('turn');
+  const turn = body.input('turn', 'int64', []);
+  body.input('goes.on', 'bool', []);
+  const next = body.node('Add', [turn, body.int64(1)]);
+  body.output(body.node('Less', [next, body.int64(3)]), 'bool');
+  const waves = body.node('Sin', [body.input('turn.h', 'float32', [2, 3])]);
+  body.output(body.node('Mul', [waves, body.node('Cast', [next], { to: int(1) })]), 'float32');
+  return { body: graphAttribute(body.graph()) };
+}
+
 /** Recurrent networks and what they are made of. */
 export const recurrentCases: readonly RuleCase[] = [
   ...Object.keys(gates).flatMap((operator) => forAll.map((variant) => recurrent(operator, variant))),
   { operator: 'Scan', inputs: [{ shape: [2, 3] }, { shape: [4, 2, 3] }], attributes: products(), outputs: 2 },
+  {
+    operator: 'Loop',
+    inputs: ['absent', truths([1], []), { shape: [2, 3] }],
+    attributes: turns(),
+    note: 'ends by itself',
+  },
   recurrent('RNN', { note: 'clip', attributes: { clip: float(1.2) } }),
   recurrent('RNN', {
     note: 'activations',

@@ -192,9 +192,57 @@ const fused: Build = (builder, declare) => {
   });
 };
 
-for (const [name, build] of Object.entries({ general, nested, idle, fused }))
+/** A Loop over the rows of a value, which the body picks by the number of the turn, with a weight as a state. */
+const counted: Build = (builder, declare) => {
+  const h = declare('h', [3, 4], [1]);
+  const x = declare('x', [5, 3, 4], [2]);
+  const weight = declare('weight', [4, 4], [0, 1]);
+  const body = builder.subgraph('turn');
+  const [turn] = [body.input('turn', 'int64', []), body.input('goes.on', 'bool', [])];
+  const [hIn, weightIn] = [body.input('h.in', 'float32', [3, 4]), body.input('weight.in', 'float32', [4, 4])];
+  const row = body.node('Gather', [x, turn]);
+  const next = body.node('Tanh', [body.node('Add', [body.node('MatMul', [hIn, weightIn]), row])]);
+  const outputs = [
+    body.node('Identity', ['goes.on']),
+    next,
+    body.node('Identity', [weightIn]),
+    body.node('Mul', [next, row]),
+  ];
+  outputs.forEach((output, index) => {
+    body.output(output, index === 0 ? 'bool' : 'float32');
+  });
+  const count = builder.node('Gather', [builder.node('Shape', [x]), builder.int64(0)]);
+  const goes = builder.initializer({ ...tensor([], [1], 'bool'), name: 'goes' });
+  const [last = '', same = '', all = ''] = builder.nodes(
+    'Loop',
+    [count, goes, h, weight],
+    ['last', 'same', 'all'],
+    { body: graphAttribute(body.graph()) },
+  );
+  return [last, same, all];
+};
+
+/** A Loop that ends when its state has grown enough. */
+const untilLarge: Build = (builder, declare) => {
+  const h = declare('h', [2, 3], [1]);
+  const step = declare('step', [3], [0]);
+  const body = builder.subgraph('turn');
+  const [, , state] = [
+    body.input('turn', 'int64', []),
+    body.input('goes.on', 'bool', []),
+    body.input('h.in', 'float32', [2, 3]),
+  ];
+  const grown = body.node('Add', [body.node('Mul', [state, body.float32(1.5)]), body.node('Exp', [step])]);
+  const small = body.node('Less', [body.node('ReduceMax', [grown], { keepdims: int(0) }), body.float32(20)]);
+  body.output(small, 'bool');
+  body.output(grown, 'float32');
+  const goes = builder.initializer({ ...tensor([], [1], 'bool'), name: 'goes' });
+  return builder.nodes('Loop', ['', goes, h], ['large'], { body: graphAttribute(body.graph()) });
+};
+
+for (const [name, build] of Object.entries({ general, nested, idle, fused, counted, untilLarge }))
   for (const symbolic of [false, true])
-    test(`gradient of Scan (${name}, ${symbolic ? 'symbolic' : 'constant'} sizes) equals central differences`, () =>
+    test(`gradient of a repeated graph (${name}, ${symbolic ? 'symbolic' : 'constant'} sizes) equals central differences`, () =>
       check(build, symbolic));
 
 test('gradient of Scan makes the gradient of a weight in one product over all steps', () => {
@@ -209,6 +257,18 @@ test('gradient of Scan makes the gradient of a weight in one product over all st
     back?.inputs.every(({ name }) => !name.includes('sum.weight')),
     'a sum of weight gradients is carried from step to step',
   );
+});
+
+test('gradient of Loop keeps no weight at each turn and adds picked rows at once', () => {
+  const { model, parameters } = modelOf(counted, true);
+  const { graph } = differentiate(model, { loss: model.graph.outputs[0]?.name ?? '', parameters });
+  const loop = graph.nodes.find(({ operator }) => operator === 'Loop');
+  const back = graph.nodes.find(({ operator }) => operator === 'Scan');
+  assert.ok(loop && back);
+  assert.ok(!loop.inputs.includes('weight'));
+  const operators = graphOf(back, 'body')?.nodes.map(({ operator }) => operator) ?? [];
+  assert.ok(!operators.includes('ScatterND'), operators.join());
+  assert.equal(graph.nodes.filter(({ operator }) => operator === 'ScatterND').length, 1);
 });
 
 test('differentiate leaves no stacked output of Scan that nobody reads', () => {
