@@ -17,10 +17,10 @@ export async function generateFromFile(
   options: GenerationOptions,
 ): Promise<string> {
   const bytes = readBytes(path);
-  const { context, session } = await openModel(path, bytes);
+  const { context, session, input, output } = await openModel(path, bytes);
   const logits = async (tokens: BigInt64Array): Promise<Float32Array> => {
-    const outputs = await session.run({ tokens: new Tensor('int64', tokens, [1, tokens.length]) });
-    return (outputs.logits as Tensor).data as Float32Array;
+    const outputs = await session.run({ [input]: new Tensor('int64', tokens, [1, tokens.length]) });
+    return (outputs[output] as Tensor).data as Float32Array;
   };
   const job = createGeneration({ logits, context }, prompt, options);
   while (!(await job.slice()));
@@ -39,15 +39,16 @@ function readBytes(path: string): Uint8Array {
 async function openModel(
   path: string,
   bytes: Uint8Array,
-): Promise<{ context: number; session: InferenceSession }> {
+): Promise<{ context: number; session: InferenceSession; input: string; output: string }> {
   try {
     const context = Number(readModel(bytes).metadata[contextKey]);
     if (!Number.isSafeInteger(context) || context < 1) throw new Error(`it has no metadata ${contextKey}`);
     const session = await InferenceSession.create(bytes);
-    const isOurs = session.inputNames.join() === 'tokens' && session.outputNames.includes('logits');
-    if (!isOurs)
+    const [input, ...others] = session.inputNames;
+    const output = session.outputNames.includes('logits') ? 'logits' : session.outputNames[0];
+    if (!input || others.length > 0 || !output)
       throw new Error(`its inputs are [${session.inputNames}], its outputs [${session.outputNames}]`);
-    return { context, session };
+    return { context, session, input, output };
   } catch (cause) {
     throw new EngineError(
       `${path}: expected a model that \`murmur export\` wrote (tokens → logits): ${(cause as Error).message}`,

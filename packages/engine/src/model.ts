@@ -1,4 +1,4 @@
-import { frozenOf } from '@murmuration/autodiff';
+import { checkOperators, frozenOf } from '@murmuration/autodiff';
 import { createLayout, FactError, type ParameterLayout, type RunConfig } from '@murmuration/base';
 import {
   type Model,
@@ -34,6 +34,7 @@ function checkTextInputs(inputs: readonly ValueInfo[], bad: Bad): void {
 
 function readParts(graph: Uint8Array, run: RunConfig, bad: Bad): RunModel {
   const model = readModel(graph);
+  checkOperators(model);
   const declarations = parametersOf(model);
   const layout = createLayout(declarations);
   const frozen = createLayout(frozenOf(model));
@@ -50,8 +51,8 @@ function readParts(graph: Uint8Array, run: RunConfig, bad: Bad): RunModel {
 }
 
 /**
- * Reads the graph and checks it against the run. Throws `EngineError` `bad-graph` when it is not a training model of as
- * many parameters and frozen values as the run says: an output `loss`, and for text no other inputs than `tokens` and
+ * Reads the graph and checks it against the run. Throws `EngineError` `bad-graph` when it has an operator that is not on
+ * the list (it comes from somebody else, and must be data and nothing more), or is not a training model of as many parameters and frozen values as the run says: an output `loss`, and for text no other inputs than `tokens` and
  * `targets` beside the weights.
  */
 export function readRunModel(graph: Uint8Array, run: RunConfig): RunModel {
