@@ -1,0 +1,134 @@
+/**
+ * Operators that onnxruntime's WebGPU provider has no kernel for run on the CPU, with their inputs brought down and
+ * their outputs taken up. Those that training graphs are full of are written here by operators that it has.
+ */
+import {
+  type Attributes,
+  floatOf,
+  inferShapes,
+  int,
+  ints,
+  intOf,
+  type Model,
+  microsoft,
+  type Node,
+  type Tensor,
+} from '@murmuration/onnx';
+
+/** What a rewriting adds to a graph. */
+interface Additions {
+  /** Adds a node and gives its output, which is named `output` if that is given. */
+  node(operator: string, inputs: readonly string[], attributes?: Attributes, output?: string): string;
+  float32(value: number): string;
+  int64s(values: readonly number[]): string;
+  /** Dimensions of a value, if they are known to be so many. */
+  rankOf(value: string): number | undefined;
+}
+
+/** Adds what gives the same outputs; false when it cannot. */
+type Rewriting = (node: Node, graph: Additions) => boolean;
+
+const lastAxesSwapped = (rank: number): number[] => [
+  ...Array.from({ length: rank - 2 }, (_, axis) => axis),
+  rank - 1,
+  rank - 2,
+];
+
+/** α · op(A) · op(B), op being a transposition of the last two axes. */
+const fusedMatMul: Rewriting = (node, graph) => {
+  const [left = '', right = ''] = node.inputs;
+  const [output = ''] = node.outputs;
+  const alpha = floatOf(node, 'alpha', 1);
+  const ranks = [graph.rankOf(left), graph.rankOf(right)] as const;
+  const flags = [intOf(node, 'transA', 0), intOf(node, 'transB', 0)] as const;
+  if (intOf(node, 'transBatchA', 0) !== 0 || intOf(node, 'transBatchB', 0) !== 0) return false;
+  if (flags.some((flag, index) => flag !== 0 && (ranks[index] ?? 0) < 2)) return false;
+  const [a, b] = [left, right].map((value, index) =>
+    flags[index] === 0
+      ? value
+      : graph.node('Transpose', [value], { perm: ints(lastAxesSwapped(ranks[index] as number)) }),
+  ) as [string, string];
+  if (alpha === 1) graph.node('MatMul', [a, b], {}, output);
+  else graph.node('Mul', [graph.node('MatMul', [a, b]), graph.float32(alpha)], {}, output);
+  return true;
+};
+
+/** x − max − ln Σ exp(x − max). */
+const logSoftmax: Rewriting = (node, graph) => {
+  const [x = ''] = node.inputs;
+  const axes = graph.int64s([intOf(node, 'axis', -1)]);
+  const keepdims = { keepdims: int(1) };
+  const below = graph.node('Sub', [x, graph.node('ReduceMax', [x, axes], keepdims)]);
+  const sum = graph.node('ReduceSum', [graph.node('Exp', [below]), axes], keepdims);
+  graph.node('Sub', [below, graph.node('Log', [sum])], {}, node.outputs[0]);
+  return true;
+};
+
+/** min(1, max(0, αx + β)). */
+const hardSigmoid: Rewriting = (node, graph) => {
+  const [x = ''] = node.inputs;
+  const scaled = graph.node('Mul', [x, graph.float32(floatOf(node, 'alpha', 0.2))]);
+  const shifted = graph.node('Add', [scaled, graph.float32(floatOf(node, 'beta', 0.5))]);
+  graph.node('Clip', [shifted, graph.float32(0), graph.float32(1)], {}, node.outputs[0]);
+  return true;
+};
+
+/** By domain and operator. */
+const rewritings: Readonly<Record<string, Rewriting>> = {
+  [`${microsoft}:FusedMatMul`]: fusedMatMul,
+  ':LogSoftmax': logSoftmax,
+  ':HardSigmoid': hardSigmoid,
+};
+
+/** Collects nodes and constants under names that say where they come from. */
+class AddedNodes implements Additions {
+  readonly nodes: Node[] = [];
+  readonly #constants = new Map<string, Tensor>();
+  readonly #ranks: (value: string) => number | undefined;
+
+  constructor(ranks: (value: string) => number | undefined) {
+    this.#ranks = ranks;
+  }
+
+  get constants(): readonly Tensor[] {
+    return [...this.#constants.values()];
+  }
+
+  node(operator: string, inputs: readonly string[], attributes: Attributes = {}, output?: string): string {
+    const name = output ?? `webgpu/${this.nodes.length}/${operator}`;
+    this.nodes.push({ name, operator, domain: '', inputs, outputs: [name], attributes });
+    return name;
+  }
+
+  float32(value: number): string {
+    const name = `webgpu/float32/${value}`;
+    this.#constants.set(name, { name, type: 'float32', shape: [], data: Float32Array.of(value) });
+    return name;
+  }
+
+  int64s(values: readonly number[]): string {
+    const name = `webgpu/int64/${values}`;
+    const data = BigInt64Array.from(values, BigInt);
+    this.#constants.set(name, { name, type: 'int64', shape: [values.length], data });
+    return name;
+  }
+
+  rankOf(value: string): number | undefined {
+    return this.#ranks(value);
+  }
+}
+
+/** The same model (opset 18 or later) for a WebGPU session. */
+export function rewriteForWebgpu(model: Model): Model {
+  const { graph } = model;
+  const rewritingOf = ({ domain, operator }: Node): Rewriting | undefined =>
+    Object.hasOwn(rewritings, `${domain}:${operator}`) ? rewritings[`${domain}:${operator}`] : undefined;
+  if (!graph.nodes.some(rewritingOf)) return model;
+  const known = inferShapes(model);
+  const added = new AddedNodes((value) => known.get(value)?.shape?.length);
+  for (const node of graph.nodes) if (!rewritingOf(node)?.(node, added)) added.nodes.push(node);
+  return {
+    ...model,
+    graph: { ...graph, nodes: added.nodes, initializers: [...graph.initializers, ...added.constants] },
+  };
+}
