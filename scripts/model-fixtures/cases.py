@@ -35,13 +35,15 @@ class Export:
 class Case:
     """A model, its inputs by name, the axes that stay symbolic, its loss of (logits, targets), and its exports.
 
+    `inputs(0)` are those of the export, `inputs(1)` others whose symbolic axes have other sizes.
+
     `unrunnable` names exports that onnxruntime refuses although they are valid ONNX and mean what PyTorch computes.
     `evaluated`: whether onnx_torch.py evaluates the files too, for the gradients of weights that only they have.
     """
 
     name: str
     build: Callable[[], nn.Module]
-    inputs: Callable[[], dict]
+    inputs: Callable[[int], dict]
     axes: dict
     loss: Callable
     exports: tuple
@@ -86,7 +88,7 @@ def image_case(name, build, size, exports, count=4):
     return Case(
         name,
         build,
-        lambda: {"image": normal(count, 3, size, size), "targets": classes(5, count)},
+        lambda more: {"image": normal(count + more, 3, size, size), "targets": classes(5, count + more)},
         {"image": batch, "targets": batch},
         cross_entropy,
         exports,
@@ -97,7 +99,10 @@ def token_case(name, build, length, exports, **options):
     return Case(
         name,
         build,
-        lambda: {"tokens": language.tokens(2, length, 3), "targets": language.tokens(2, length, 4)},
+        lambda more: {
+            "tokens": language.tokens(2 + more, length + more, 3),
+            "targets": language.tokens(2 + more, length + more, 4),
+        },
         {"tokens": both, "targets": both},
         language.next_token,
         exports,
@@ -109,20 +114,23 @@ def recurrent_case(name, cell, exports, **options):
     return Case(
         name,
         lambda: sequence.Recurrent(cell, **options),
-        lambda: {"tokens": classes(11, 3, 6, seed=1), "targets": classes(11, 3, 6, seed=2)},
+        lambda more: {
+            "tokens": classes(11, 3 + more, 6 - more, seed=1),
+            "targets": classes(11, 3 + more, 6 - more, seed=2),
+        },
         {"tokens": both, "targets": both},
         lambda logits, targets: F.cross_entropy(logits.reshape(-1, 11), targets.reshape(-1)),
         exports,
     )
 
 
-def masked_inputs():
-    mask = torch.ones(2, 8, dtype=torch.int64)
+def masked_inputs(more):
+    mask = torch.ones(2 + more, 8 + more, dtype=torch.int64)
     mask[1, 5:] = 0
-    targets = language.tokens(2, 8, 4)
+    targets = language.tokens(2 + more, 8 + more, 4)
     targets[0, ::2] = -100
     targets[1, 5:] = -100
-    return {"tokens": language.tokens(2, 8, 3), "attention_mask": mask, "targets": targets}
+    return {"tokens": language.tokens(2 + more, 8 + more, 3), "attention_mask": mask, "targets": targets}
 
 
 def masked_case(name, build, exports):
@@ -140,7 +148,7 @@ def features(case_exports, name, build, loss=cross_entropy):
     return Case(
         name,
         build,
-        lambda: {"features": normal(7, 6), "targets": classes(5, 7)},
+        lambda more: {"features": normal(7 + more, 6), "targets": classes(5, 7 + more)},
         {"features": batch, "targets": batch},
         loss,
         case_exports,
@@ -167,7 +175,7 @@ cases = [
     Case(
         "unet",
         vision.SmallUNet,
-        lambda: {"image": normal(2, 2, 12, 16), "targets": torch.rand(2, 1, 24, 32, generator=torch.Generator().manual_seed(5)).round()},
+        lambda more: {"image": normal(2 + more, 2, 12, 16), "targets": (normal(2 + more, 1, 24, 32, seed=5) > 0).float()},
         {"image": batch, "targets": batch},
         F.binary_cross_entropy_with_logits,
         script(11, loss=False) + script(13, 17) + dynamo(18, 20, 23),
@@ -183,10 +191,10 @@ cases = [
     Case(
         "t5",
         language.t5,
-        lambda: {
-            "tokens": language.tokens(2, 7, 3),
-            "answer": language.tokens(2, 5, 4),
-            "targets": language.tokens(2, 5, 6),
+        lambda more: {
+            "tokens": language.tokens(2 + more, 7 + more, 3),
+            "answer": language.tokens(2 + more, 5 - more, 4),
+            "targets": language.tokens(2 + more, 5 - more, 6),
         },
         {"tokens": both, "answer": {0: "batch", 1: "answered"}, "targets": {0: "batch", 1: "answered"}},
         language.next_token,
@@ -199,11 +207,11 @@ cases = [
     Case(
         "lstm-one-way",
         sequence.OneWay,
-        lambda: {
-            "series": normal(6, 3, 4),
-            "hidden": normal(1, 3, 5, seed=8),
-            "memory": normal(1, 3, 5, seed=9),
-            "targets": classes(3, 3),
+        lambda more: {
+            "series": normal(6 + more, 3 + more, 4),
+            "hidden": normal(1, 3 + more, 5, seed=8),
+            "memory": normal(1, 3 + more, 5, seed=9),
+            "targets": classes(3, 3 + more),
         },
         {"series": {0: "sequence", 1: "batch"}, "hidden": {1: "batch"}, "memory": {1: "batch"}, "targets": batch},
         cross_entropy,
@@ -212,7 +220,7 @@ cases = [
     Case(
         "einsum",
         sequence.Einsums,
-        lambda: {"x": normal(2, 5, 6), "targets": normal(2, 5, 6, seed=8)},
+        lambda more: {"x": normal(2 + more, 5 + more, 6), "targets": normal(2 + more, 5 + more, 6, seed=8)},
         {"x": both, "targets": both},
         F.mse_loss,
         script(13, 17) + dynamo(18, 20),
@@ -220,10 +228,10 @@ cases = [
     Case(
         "indexing",
         sequence.Indexing,
-        lambda: {
-            "rows": classes(9, 3, 4, seed=1),
-            "columns": torch.stack([torch.randperm(6, generator=torch.Generator().manual_seed(s))[:3] for s in range(12)]).view(3, 4, 3),
-            "targets": normal(3, 4, 12),
+        lambda more: {
+            "rows": classes(9, 3 + more, 4, seed=1),
+            "columns": torch.stack([torch.randperm(6, generator=torch.Generator().manual_seed(s))[:3] for s in range(12 + 4 * more)]).view(-1, 4, 3),
+            "targets": normal(3 + more, 4, 12),
         },
         {"rows": batch, "columns": batch, "targets": batch},
         F.mse_loss,
@@ -232,7 +240,7 @@ cases = [
     Case(
         "elementwise",
         sequence.Elementwise,
-        lambda: {"x": normal(3, 4), "targets": normal(3, 53, 4, seed=8)},
+        lambda more: {"x": normal(3 + more, 4), "targets": normal(3 + more, 53, 4, seed=8)},
         {"x": batch, "targets": batch},
         F.mse_loss,
         script(13, 18) + dynamo(18, 20, 23, plain=True),
@@ -240,7 +248,7 @@ cases = [
     Case(
         "hyperbolic",
         lambda: sequence.Elementwise((torch.sinh, torch.cosh, torch.asinh, torch.tan, torch.expm1, torch.ceil)),
-        lambda: {"x": normal(3, 4), "targets": normal(3, 34, 4, seed=8)},
+        lambda more: {"x": normal(3 + more, 4), "targets": normal(3 + more, 34, 4, seed=8)},
         {"x": batch, "targets": batch},
         F.mse_loss,
         dynamo(18, 20, 23, plain=True),

@@ -46,7 +46,10 @@ class Store:
 
     def gradient(self, key, value, largest):
         """The key under which a gradient is kept; below 1e-8 of the largest it is rounding of an exact zero."""
-        kept = coarse(value) if value.norm() > 1e-8 * largest else torch.zeros(value.shape)
+        return self.table(key, coarse(value) if value.norm() > 1e-8 * largest else torch.zeros(value.shape))
+
+    def table(self, key, kept):
+        """The key of a tensor that is kept once."""
         content = (tuple(kept.shape), kept.numpy().tobytes())
         if content not in self.known:
             self.known[content] = key

@@ -22,7 +22,7 @@ def export(case, how):
     model = build(case)
     module = WithLoss(model, case.loss) if how.loss else model
     module.train(how.train)
-    inputs = case.inputs()
+    inputs = case.inputs(0)
     names = list(inputs) if how.loss else list(inputs)[:-1]
     arguments = tuple(inputs[name] for name in names)
     outputs = ["loss", "logits"] if how.loss else ["logits"]

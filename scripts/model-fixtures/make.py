@@ -19,7 +19,7 @@ import transformers
 from cases import cases
 from entry import Store, difference, file_gradients, relative, trainable
 from export import export, mapping
-from reference import build, coarse, gradients, weighting, write_gzip, write_tensors
+from reference import build, coarse, gradients, sketch, weighting, write_gzip, write_tensors
 
 fixtures = Path(__file__).resolve().parents[2] / "packages/autodiff/test/models/fixtures/exported"
 kinds = {True: "loss", False: "square"}
@@ -29,7 +29,7 @@ def file_entry(case, how, data, store, reference, parameters):
     """What case.json says of one file, after checking it against PyTorch and onnxruntime."""
     mode, kind = "train" if how.train else "eval", kinds[how.loss]
     logits, loss, found = reference
-    inputs = case.inputs()
+    inputs = case.inputs(0)
     model = onnx.load_from_string(data)
     names = [value.name for value in model.graph.input]
     trouble = difference(data, {name: inputs[name].numpy() for name in names}, logits)
@@ -60,6 +60,9 @@ def file_entry(case, how, data, store, reference, parameters):
     for name, value in own.items():
         if name not in wanted and value.norm() > 0:
             wanted[name] = {"tensor": store.gradient(f"{how.name}/{name}", value, largest)}
+    other = None
+    if how.loss and how.dynamic:
+        other = other_sizes(case, how, model, names, list(wanted), store)
     return {
         "file": f"{how.name}.onnx.gz",
         "inputs": names,
@@ -67,8 +70,22 @@ def file_entry(case, how, data, store, reference, parameters):
         "loss": {"output": "loss", "tensor": f"{mode}/loss"} if how.loss else None,
         "square": None if how.loss else {"tensor": f"{mode}/square"},
         "logits": {"output": "logits", "tensor": f"{mode}/logits"},
+        "other": other,
         "gradients": wanted,
     }
+
+
+def other_sizes(case, how, model, names, wanted, store):
+    """Keeps inputs of other sizes, the loss of them, and a sketch of each gradient; gives their keys."""
+    inputs = case.inputs(1)
+    mode = "train" if how.train else "eval"
+    logits, loss, _ = gradients(case, how.train, 1)[0]
+    given = file_gradients(model, inputs, None, names, wanted)
+    assert relative(given[0], logits) < 1e-5 and relative(given[1], loss) < 1e-5, f"{how.name}: baked sizes"
+    store.tensors.update({f"other/input/{name}": value for name, value in inputs.items()})
+    store.tensors[f"other/{mode}/loss"] = loss.float()
+    table = torch.tensor([sketch(given[2][name]) for name in wanted], dtype=torch.float64)
+    return {"loss": f"other/{mode}/loss", "sketches": store.table(f"other/{how.name}", table.float())}
 
 
 def make(case):
@@ -78,7 +95,7 @@ def make(case):
         old.unlink()
     parameters = {name: value.detach().numpy() for name, value in build(case).named_parameters()}
     store = Store()
-    store.tensors.update({f"input/{name}": value for name, value in case.inputs().items()})
+    store.tensors.update({f"input/{name}": value for name, value in case.inputs(0).items()})
     entries, references = [], {}
     for how in case.exports:
         mode, kind = "train" if how.train else "eval", kinds[how.loss]

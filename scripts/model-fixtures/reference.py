@@ -53,11 +53,11 @@ def coarse(value):
     return torch.from_numpy(rounded.view(np.float32).reshape(tuple(value.shape)).copy())
 
 
-def gradients(case, train):
-    """(logits, loss, {parameter: gradient}, square, {parameter: gradient of the square}) in float64."""
+def gradients(case, train, more=0):
+    """For the loss and for the square: (logits, loss, {parameter: gradient}, square, {parameter: gradient of the square}) in float64."""
     model = build(case).double()
     model.train(train)
-    inputs = [value.double() if value.is_floating_point() else value for value in case.inputs().values()]
+    inputs = [value.double() if value.is_floating_point() else value for value in case.inputs(more).values()]
     state = {name: value.clone() for name, value in model.state_dict().items()}
     answer = []
     for kind in ("loss", "square"):
@@ -73,6 +73,29 @@ def gradients(case, train):
         found = {name: value.grad.clone() for name, value in model.named_parameters() if value.grad is not None}
         answer.append((logits.detach(), loss.detach(), found))
     return answer
+
+
+sums = 16
+
+
+def mixed(count, seed):
+    """uint32 by position: a multiplicative counter through two xor-shift-multiply rounds."""
+    with np.errstate(over="ignore"):
+        x = np.arange(count, dtype=np.uint32) * np.uint32(0x9E3779B1) + np.uint32(seed) * np.uint32(0x85EBCA77)
+        x = (x ^ (x >> np.uint32(16))) * np.uint32(0x21F0AAAD)
+        x = (x ^ (x >> np.uint32(15))) * np.uint32(0x735A2D97)
+        return x ^ (x >> np.uint32(15))
+
+
+def sketch(gradient):
+    """Norm of a gradient, then sums of its elements with signs drawn by a counter.
+
+    The mean square of the same sums of a difference is an unbiased estimate of the difference's squared norm.
+    """
+    values = gradient.detach().flatten().numpy()
+    bits = mixed(values.size, 0)
+    signed = [float((values * (2.0 * ((bits >> np.uint32(k)) & np.uint32(1)) - 1)).sum()) for k in range(sums)]
+    return [float(np.linalg.norm(values)), *signed]
 
 
 codes = {torch.float32: "F32", torch.float64: "F64", torch.int64: "I64", torch.int32: "I32", torch.bool: "BOOL"}

@@ -19,33 +19,15 @@ from onnx import numpy_helper
 
 from entry import relative
 from onnx_torch import evaluate
-from reference import write_tensors
+from reference import mixed, sketch, write_tensors
 
 models = Path(__file__).resolve().parents[2] / "packages/autodiff/test/models/fixtures"
-sums = 16
-
-
-def mixed(count, seed):
-    """uint32 by position: a multiplicative counter through two xor-shift-multiply rounds."""
-    with np.errstate(over="ignore"):
-        x = np.arange(count, dtype=np.uint32) * np.uint32(0x9E3779B1) + np.uint32(seed) * np.uint32(0x85EBCA77)
-        x = (x ^ (x >> np.uint32(16))) * np.uint32(0x21F0AAAD)
-        x = (x ^ (x >> np.uint32(15))) * np.uint32(0x735A2D97)
-        return x ^ (x >> np.uint32(15))
 
 
 def uniform(shape, seed):
     """float32 in [-1, 1), exact multiples of 2^-23."""
     values = (mixed(int(np.prod(shape)), seed) >> np.uint32(8)).astype(np.float64) / 2**23 - 1
     return torch.from_numpy(values.reshape(shape))
-
-
-def sketch(gradient):
-    """Norm of a gradient, then its signed sums."""
-    values = gradient.detach().flatten().numpy()
-    bits = mixed(values.size, 0)
-    signed = [float((values * (2.0 * ((bits >> np.uint32(k)) & np.uint32(1)) - 1)).sum()) for k in range(sums)]
-    return [float(np.linalg.norm(values)), *signed]
 
 
 def float_tensors(graph):

@@ -10,19 +10,18 @@ import {
   createGraphBuilder,
   type Model,
   type Node,
-  type ParameterDeclaration,
   pruneModel,
   renameGraph,
   simplifyModel,
-  type Tensor,
   upgradeModel,
 } from '@murmuration/onnx';
 import { AutodiffError } from '../errors.ts';
+import { declareWeights } from './declarations.ts';
 import { attachAdapters } from './lora.ts';
 import { attachLoss, type LossSettings } from './losses.ts';
 import { bindTextInputs, type TextInputs, tokensOf } from './text-inputs.ts';
 import { tieWeights } from './tie-weights.ts';
-import { chooseWeights, statisticsOf, type Trainable, weightsOf } from './trainable.ts';
+import { chooseWeights, type Trainable, weightsOf } from './trainable.ts';
 import { insideTraining, outsideTraining } from './training-mode.ts';
 import { takeWeightsOut, type WithoutWeights } from './weights.ts';
 
@@ -44,25 +43,6 @@ export const namesKey = 'murmuration.names';
 
 /** New names of inputs and outputs, each with its name in the file. */
 export type OriginalNames = Readonly<Record<string, string>>;
-
-const isLookedUp = (model: Model, name: string): boolean =>
-  model.graph.nodes.some(({ operator, inputs }) => operator === 'Gather' && inputs[0] === name);
-
-function declare(model: Model, weights: readonly Tensor[]): readonly ParameterDeclaration[] {
-  const chosen = new Set(weights);
-  const statistics = new Map(statisticsOf(model).map((statistic) => [statistic.name, statistic]));
-  return model.graph.initializers.flatMap((tensor): readonly ParameterDeclaration[] => {
-    const { name, shape } = tensor;
-    const statistic = statistics.get(name);
-    const initial = { kind: 'given' } as const;
-    if (statistic)
-      return [
-        { name, shape, initial, decays: false, update: { kind: 'average', momentum: statistic.momentum } },
-      ];
-    if (!chosen.has(tensor)) return [];
-    return [{ name, shape, initial, decays: shape.length > 1 && !isLookedUp(model, name) }];
-  });
-}
 
 const mapNodes = (model: Model, change: (node: Node) => Node): Model => ({
   ...model,
@@ -128,7 +108,8 @@ export function prepareTraining(file: Model, request: TrainingRequest): WithoutW
   const stored = new Set(file.graph.initializers.map(({ name }) => name));
   const weights = weightsOf(model, 'loss').filter(({ name }) => stored.has(name));
   const chosen = trains.kind === 'all' ? weights : chooseWeights(weights, trains.patterns);
-  const declarations = declare(model, chosen);
+  const outputs = model.graph.outputs.map(({ name }) => name).filter((name) => name !== 'loss');
+  const declarations = declareWeights(model, chosen, outputs.length > 0 ? outputs : ['loss']);
   if (declarations.length === 0)
     throw new AutodiffError('expected weights on which the loss depends, got none', { code: 'bad-request' });
   return takeWeightsOut(model, declarations);

@@ -49,7 +49,7 @@ const limits = /RotaryEmbedding node.*expected to have the same shape/;
 const mayBeUnknown = (file: string): boolean => file.startsWith('tf2onnx');
 
 let files = 0;
-for (const folder of caseFolders(new URL('../models/fixtures/', import.meta.url))) {
+for (const folder of caseFolders(new URL('../models/fixtures/exported/', import.meta.url))) {
   const name = folder.pathname.split('/').at(-2);
   for (const { file, inputs } of readCase(folder).exports) {
     files++;

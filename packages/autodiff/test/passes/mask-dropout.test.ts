@@ -41,7 +41,9 @@ test('maskDropout drops what the mask says and scales the rest, and gradients fo
   const { dropped } = await runModel(model, given);
   const products = [4, 5, 4, 14, 10, 11, 13, 32];
   const expected = products.map((value, i) => ((mask[i] as number) * value) / 0.75);
-  expected.forEach((value, i) => assert.ok(Math.abs((dropped?.[i] as number) - value) < 1e-5));
+  expected.forEach((value, i) => {
+    assert.ok(Math.abs((dropped?.[i] as number) - value) < 1e-5);
+  });
   const training = differentiate(model, { loss: 'loss', parameters: ['w'] });
   assert.deepEqual(noiseOf(training), [noise]);
   const gradient = (await runModel(training, given))['gradient:w'] as Float32Array;

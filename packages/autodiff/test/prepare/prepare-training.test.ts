@@ -75,6 +75,10 @@ test('prepareTraining makes inputs of all weights, keeps single numbers, and its
     declared.filter(({ decays }) => decays).map(({ name }) => name),
     ['first.weight', 'second.weight', 'third.weight'],
   );
+  assert.deepEqual(
+    declared.filter(({ hidden }) => hidden === false).map(({ name }) => name),
+    ['embedding', 'third.weight'],
+  );
   assert.equal(prepared.frozen.length, 0);
   const feeds = { tokens, targets, ...feedsOf(declared, prepared.parameters) };
   const checked = await checkGradients(prepared.model, feeds, {
