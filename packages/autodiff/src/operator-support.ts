@@ -16,8 +16,7 @@ const replaced: Readonly<Record<string, string>> = { Scatter: 'ScatterElements',
 
 /** Standard operators that compute on tensors, and that no rule covers. */
 const standard: ReadonlySet<string> = new Set([
-  ...['If', 'Loop', 'Identity', 'Constant', 'DequantizeLinear', 'DFT', 'STFT', 'MaxRoiPool', 'RoiAlign'],
-  ...['TensorScatter', 'AffineGrid', 'GridSample', 'Col2Im', 'DeformConv', 'MaxUnpool'],
+  ...['If', 'DequantizeLinear', 'STFT', 'RoiAlign', 'MaxRoiPool', 'DeformConv'],
 ]);
 
 /** What is known of an operator in its newest form; `domain` is empty for ONNX's own. */

@@ -14,6 +14,7 @@ import { mergeTransposes } from './merge-transposes.ts';
 import { orderNodes } from './order-nodes.ts';
 import { recognizeOperators } from './recognize-operators.ts';
 import { recomputeCheap } from './recompute-cheap.ts';
+import { scaleRowsLast } from './scale-rows-last.ts';
 
 /** Rewrites a model into one that computes the same; the parameters are the values by which it is differentiated. */
 export type Pass = (model: Model, parameters: readonly string[]) => Model;
@@ -37,7 +38,7 @@ export const loweringPasses: readonly Pass[] = [
 ];
 
 /** Run in this order on the whole training graph: they replace several nodes by fewer. */
-export const fusingPasses: readonly Pass[] = [dropSteps, lowerTraining, mergeEqualNodes];
+export const fusingPasses: readonly Pass[] = [dropSteps, lowerTraining, mergeEqualNodes, scaleRowsLast];
 
 /** Run last: they decide what is held for the backward part, what is computed again, and when. */
 export const schedulingPasses = {

@@ -23,6 +23,8 @@ interface Additions {
   int64s(values: readonly number[]): string;
   /** Dimensions of a value, if they are known to be so many. */
   rankOf(value: string): number | undefined;
+  /** Elements of a constant list. */
+  integersOf(value: string): readonly number[] | undefined;
 }
 
 /** Adds what gives the same outputs; false when it cannot. */
@@ -73,21 +75,42 @@ const hardSigmoid: Rewriting = (node, graph) => {
   return true;
 };
 
+/** A shader may bind so many buffers everywhere, a split's input among them. */
+const buffersMax = 8;
+
+/** Many parts, one slice each. */
+const split: Rewriting = (node, graph) => {
+  const [x = '', sizes = ''] = node.inputs;
+  const lengths = graph.integersOf(sizes);
+  if (node.outputs.length < buffersMax || !lengths) return false;
+  const axes = graph.int64s([intOf(node, 'axis', 0)]);
+  let start = 0;
+  node.outputs.forEach((output, index) => {
+    const end = start + (lengths[index] ?? 0);
+    if (output !== '') graph.node('Slice', [x, graph.int64s([start]), graph.int64s([end]), axes], {}, output);
+    start = end;
+  });
+  return true;
+};
+
 /** By domain and operator. */
 const rewritings: Readonly<Record<string, Rewriting>> = {
   [`${microsoft}:FusedMatMul`]: fusedMatMul,
   ':LogSoftmax': logSoftmax,
   ':HardSigmoid': hardSigmoid,
+  ':Split': split,
 };
 
 /** Collects nodes and constants under names that say where they come from. */
 class AddedNodes implements Additions {
   readonly nodes: Node[] = [];
   readonly #constants = new Map<string, Tensor>();
-  readonly #ranks: (value: string) => number | undefined;
+  readonly #model: Model;
+  readonly #known: ReturnType<typeof inferShapes>;
 
-  constructor(ranks: (value: string) => number | undefined) {
-    this.#ranks = ranks;
+  constructor(model: Model) {
+    this.#model = model;
+    this.#known = inferShapes(model);
   }
 
   get constants(): readonly Tensor[] {
@@ -114,7 +137,12 @@ class AddedNodes implements Additions {
   }
 
   rankOf(value: string): number | undefined {
-    return this.#ranks(value);
+    return this.#known.get(value)?.shape?.length;
+  }
+
+  integersOf(value: string): readonly number[] | undefined {
+    const constant = this.#model.graph.initializers.find(({ name }) => name === value);
+    return constant?.type === 'int64' ? Array.from(constant.data, Number) : undefined;
   }
 }
 
@@ -124,8 +152,7 @@ export function rewriteForWebgpu(model: Model): Model {
   const rewritingOf = ({ domain, operator }: Node): Rewriting | undefined =>
     Object.hasOwn(rewritings, `${domain}:${operator}`) ? rewritings[`${domain}:${operator}`] : undefined;
   if (!graph.nodes.some(rewritingOf)) return model;
-  const known = inferShapes(model);
-  const added = new AddedNodes((value) => known.get(value)?.shape?.length);
+  const added = new AddedNodes(model);
   for (const node of graph.nodes) if (!rewritingOf(node)?.(node, added)) added.nodes.push(node);
   return {
     ...model,

@@ -13,6 +13,16 @@ export interface AdamWSettings {
 export const lengthOf = (ranges: readonly TrainedRange[]): number =>
   ranges.reduce((sum, { start, end }) => sum + end - start, 0);
 
+/** What the biases of the moments make of a step: the rate, and the factor of the second moment's root. */
+export const adamwScalars = (
+  { beta1, beta2 }: Pick<AdamWSettings, 'beta1' | 'beta2'>,
+  learningRate: number,
+  step: number,
+): { readonly rate: number; readonly correction: number } => ({
+  rate: learningRate / (1 - beta1 ** step),
+  correction: 1 / Math.sqrt(1 - beta2 ** step),
+});
+
 /**
  * AdamW (Loshchilov & Hutter 2019, algorithm 2) over some ranges, as `torch.optim.AdamW` computes it. The moments hold
  * the ranges' values one after another.
@@ -24,8 +34,7 @@ export function createAdamW(ranges: readonly TrainedRange[], settings: AdamWSett
   function update({ memory, parameters, gradient, states, scale, learningRate, step }: StepContext): void {
     const [first, second] = states;
     if (!first || !second) return;
-    const rate = learningRate / (1 - beta1 ** step);
-    const correction = 1 / Math.sqrt(1 - beta2 ** step);
+    const { rate, correction } = adamwScalars(settings, learningRate, step);
     let at = 0;
     for (const { start, end, decays } of ranges) {
       memory.run(

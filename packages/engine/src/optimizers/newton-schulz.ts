@@ -1,4 +1,4 @@
-import { createGraphBuilder, float, int, type Model } from '@murmuration/onnx';
+import { createGraphBuilder, float, type GraphBuilder, int, type Model } from '@murmuration/onnx';
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import { threadedMatrixMin } from '../defaults.ts';
 import { createSession, runSession } from '../session.ts';
@@ -15,12 +15,14 @@ export interface Orthogonalizer {
 }
 
 /**
- * The iteration as a graph: `matrix` [rows, columns] → `orthogonal` of the same shape. A tall matrix is multiplied
- * from the right (A = XᵀX), so that A is the smaller square, which gives the same as transposing it twice.
+ * Adds the iteration to a graph: gives the orthogonal one of a matrix [rows, columns], named `orthogonal`. A tall matrix
+ * is multiplied from the right (A = XᵀX), so that A is the smaller square, which gives the same as transposing it twice.
  */
-function newtonSchulz(iterations: number, tall: boolean): Model {
-  const graph = createGraphBuilder('newton-schulz');
-  const matrix = graph.input('matrix', 'float32', ['rows', 'columns']);
+export function orthogonalize(
+  graph: GraphBuilder,
+  matrix: string,
+  { iterations, tall }: { readonly iterations: number; readonly tall: boolean },
+): string {
   const squares = graph.node('ReduceSumSquare', [matrix], { keepdims: int(0) });
   const norm = graph.node('Max', [graph.node('Sqrt', [squares]), graph.float32(normMin)]);
   let x = graph.node('Div', [matrix, norm]);
@@ -30,7 +32,13 @@ function newtonSchulz(iterations: number, tall: boolean): Model {
     const name = iteration === iterations - 1 ? 'orthogonal' : 'x';
     x = graph.node('Gemm', tall ? [x, update, x] : [update, x, x], { beta: float(a) }, name);
   }
-  graph.output(x, 'float32', ['rows', 'columns']);
+  return x;
+}
+
+function newtonSchulz(iterations: number, tall: boolean): Model {
+  const graph = createGraphBuilder('newton-schulz');
+  const matrix = graph.input('matrix', 'float32', ['rows', 'columns']);
+  graph.output(orthogonalize(graph, matrix, { iterations, tall }), 'float32', ['rows', 'columns']);
   return graph.model();
 }
 

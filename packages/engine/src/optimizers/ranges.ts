@@ -64,6 +64,10 @@ export function parameterRanges(
   };
 }
 
+/** Whether a trained parameter is a matrix inside the network, or a kernel. */
+export const isMatrix = ({ shape }: TensorSlot, { hidden }: ParameterDeclaration): boolean =>
+  shape.length > 1 && hidden !== false;
+
 /**
  * The trained parameters apart: matrices inside the network, and all else. A convolution's kernel [out, …] is a matrix
  * of `out` rows.
@@ -73,13 +77,12 @@ export function splitMatrices(
   layout: ParameterLayout,
 ): { readonly matrices: readonly MatrixRange[]; readonly others: readonly TrainedRange[] } {
   const trained = place(declarations, layout).filter(([, { update }]) => !update);
-  const isMatrix = ([{ shape }, { hidden }]: Placed): boolean => shape.length > 1 && hidden !== false;
   return {
-    matrices: trained.filter(isMatrix).map((placed) => {
+    matrices: trained.filter((placed) => isMatrix(...placed)).map((placed) => {
       const [{ shape, length }] = placed;
       const rows = shape[0] as number;
       return { ...rangeOf(placed), rows, columns: length / rows };
     }),
-    others: join(trained.filter((placed) => !isMatrix(placed)).map(rangeOf)),
+    others: join(trained.filter((placed) => !isMatrix(...placed)).map(rangeOf)),
   };
 }
