@@ -19,7 +19,6 @@ class Export:
     exporter: str
     opset: int
     plain: bool = False
-    dynamic: bool = True
     loss: bool = True
     train: bool = False
 
@@ -27,8 +26,7 @@ class Export:
     def name(self):
         parts = [self.exporter, str(self.opset)]
         parts += ["plain"] * self.plain + ["train"] * self.train
-        parts += ["fixed"] * (not self.dynamic) + ["logits"] * (not self.loss)
-        return "-".join(parts)
+        return "-".join(parts + ["logits"] * (not self.loss))
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,6 @@ class Case:
     `inputs(0)` are those of the export, `inputs(1)` others whose symbolic axes have other sizes.
 
     `unrunnable` names exports that onnxruntime refuses although they are valid ONNX and mean what PyTorch computes.
-    `evaluated`: whether onnx_torch.py evaluates the files too, for the gradients of weights that only they have.
     """
 
     name: str
@@ -48,7 +45,6 @@ class Case:
     loss: Callable
     exports: tuple
     unrunnable: tuple = ()
-    evaluated: bool = True
 
 
 def script(*opsets, **options):

@@ -78,6 +78,7 @@ def entry_of(path, kept, store):
         "loss": {"output": "loss", "tensor": "eval/loss"} if kind == "loss" else None,
         "square": {"tensor": "eval/square"} if kind == "square" else None,
         "logits": {"output": output, "tensor": "eval/logits"},
+        "other": None,
         "gradients": {
             name: {"tensor": store.gradient(f"{export}/{name}", value, largest)} for name, value in found.items()
         },

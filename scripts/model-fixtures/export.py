@@ -37,16 +37,12 @@ def export(case, how):
                 dynamo=False,
                 do_constant_folding=not (how.plain or how.train),
                 training=torch.onnx.TrainingMode.TRAINING if how.train else torch.onnx.TrainingMode.EVAL,
-                dynamic_axes={name: axes for name, axes in case.axes.items() if name in names} if how.dynamic else None,
+                dynamic_axes={name: axes for name, axes in case.axes.items() if name in names},
                 **options,
             )
         else:
-            dims = tuple(
-                {axis: torch.export.Dim.AUTO for axis in case.axes.get(name, {})} if how.dynamic else {}
-                for name in names
-            )
-            wrapped = (dims,) if how.loss else dims
-            program = torch.export.export(module, arguments, dynamic_shapes=wrapped if how.dynamic else None)
+            dims = tuple({axis: torch.export.Dim.AUTO for axis in case.axes.get(name, {})} for name in names)
+            program = torch.export.export(module, arguments, dynamic_shapes=(dims,) if how.loss else dims)
             torch.onnx.export(
                 program,
                 (),

@@ -41,15 +41,13 @@ def file_entry(case, how, data, store, reference, parameters):
     weighted = None if how.loss else weighting(logits.shape)
     direct = {name: (held, flipped) for name, (held, flipped) in holds.items() if held in found}
     copies = Counter(held for held, _ in direct.values())
-    own = {}
-    if case.evaluated:
-        given = file_gradients(model, inputs, weighted, names, [*direct, *trainable(model, others)])
-        assert relative(given[0], logits) < 1e-5 and relative(given[1], loss) < 1e-5, (how.name, relative(given[0], logits))
-        own = given[2]
+    given = file_gradients(model, inputs, weighted, names, [*direct, *trainable(model, others)])
+    assert relative(given[0], logits) < 1e-5 and relative(given[1], loss) < 1e-5, how.name
+    own = given[2]
     largest = max(value.norm() for value in [*found.values(), *own.values()])
     sums, wanted = {}, {}
     for name, (held, flipped) in direct.items():
-        if own:
+        if name in own:
             sums[held] = sums.get(held, 0) + (own[name].T if flipped else own[name])
         if copies[held] == 1:
             key = store.gradient(f"{mode}/{kind}/{held}", found[held], largest)
@@ -61,7 +59,7 @@ def file_entry(case, how, data, store, reference, parameters):
         if name not in wanted and value.norm() > 0:
             wanted[name] = {"tensor": store.gradient(f"{how.name}/{name}", value, largest)}
     other = None
-    if how.loss and how.dynamic:
+    if how.loss:
         other = other_sizes(case, how, model, names, list(wanted), store)
     return {
         "file": f"{how.name}.onnx.gz",
@@ -80,8 +78,14 @@ def other_sizes(case, how, model, names, wanted, store):
     inputs = case.inputs(1)
     mode = "train" if how.train else "eval"
     logits, loss, _ = gradients(case, how.train, 1)[0]
-    given = file_gradients(model, inputs, None, names, wanted)
-    assert relative(given[0], logits) < 1e-5 and relative(given[1], loss) < 1e-5, f"{how.name}: baked sizes"
+    try:
+        given = file_gradients(model, inputs, None, names, wanted)
+    except (RuntimeError, IndexError) as error:
+        print(f"{case.name} {how.name}: the exporter fixed its sizes: {error}"[:200])
+        return None
+    if not (relative(given[0], logits) < 1e-5 and relative(given[1], loss) < 1e-5):
+        print(f"{case.name} {how.name}: the exporter fixed its sizes")
+        return None
     store.tensors.update({f"other/input/{name}": value for name, value in inputs.items()})
     store.tensors[f"other/{mode}/loss"] = loss.float()
     table = torch.tensor([sketch(given[2][name]) for name in wanted], dtype=torch.float64)

@@ -11,6 +11,8 @@ import { type Checkpoints, openCheckpoints } from './checkpoint.ts';
 import { encodePending } from './contribution.ts';
 import { checkpointIntervalMs, snapshotsKept } from './defaults.ts';
 import { describeEngine, restoreEngine } from './engine-checkpoint.ts';
+import { createLearner, type PlacedLearner } from './create-learner.ts';
+import type { DeviceChoice } from './device/devices.ts';
 import { EngineError } from './errors.ts';
 import { createExecutor, type Executor } from './execution.ts';
 import { firstParameters, frozenWeights } from './first-weights.ts';
@@ -27,16 +29,28 @@ import type {
   TrainProgress,
 } from './index.ts';
 import { createInference, type Inference } from './inference.ts';
-import type { ChildInit, EngineCalls } from './messages.ts';
+import type { Learner } from './learner.ts';
+import type { ChildInit, EngineCall, EngineCalls } from './messages.ts';
 import { type RunModel, readRunModel } from './model.ts';
 import { bytesOf, nameVector, readVector } from './names.ts';
 import { createOptimizer, type Optimizer } from './optimizers/optimizer.ts';
-import { createTrainingProgram, type TrainingProgram } from './program.ts';
 import { type RunData, type SampleSource, sizeInputs } from './samples.ts';
 import type { Schedule } from './schedule.ts';
 import { readTextData } from './text-samples.ts';
 import { createTraining, freshCounters, type Training, type TrainingCounters } from './training.ts';
 import { removeFilesBut, writeWholeFile } from './whole-files.ts';
+
+/** What a call needs of the vectors of a step on the host, where a device has newer ones. */
+const pulls: Readonly<Partial<Record<EngineCall, 'parameters' | 'all'>>> = {
+  encode: 'all',
+  install: 'all',
+  close: 'all',
+  apply: 'parameters',
+  undo: 'parameters',
+  evaluate: 'parameters',
+  generate: 'parameters',
+  exportOnnx: 'parameters',
+};
 
 /** The calls as the child serves them: answers may come at once. */
 export type ServedCalls = {
@@ -45,6 +59,11 @@ export type ServedCalls = {
   ) => Awaited<ReturnType<EngineCalls[Call]>> | ReturnType<EngineCalls[Call]>;
 };
 
+/** The calls, and what some of them must wait for. */
+export interface ServedEngine extends ServedCalls {
+  prepare(call: EngineCall): Promise<void> | undefined;
+}
+
 /** What there is before `open`. */
 interface Parts {
   readonly init: ChildInit;
@@ -52,7 +71,8 @@ interface Parts {
   readonly data: RunData;
   readonly optimizer: Optimizer;
   /** Absent when there is nothing to train on. */
-  readonly program: TrainingProgram | undefined;
+  readonly learner: Learner | undefined;
+  readonly device: DeviceChoice;
   readonly inference: Inference;
   readonly executor: Executor;
   readonly checkpoints: Checkpoints;
@@ -70,7 +90,7 @@ interface Opened {
 
 const snapshotPattern = /^snapshot-\d+-\w+$/;
 
-class ChildEngine implements ServedCalls {
+class ChildEngine implements ServedEngine {
   readonly #parts: Parts;
   readonly #plans = new Set<{ stop(): void; readonly ended: Promise<void> }>();
   readonly #snapshots: string[] = [];
@@ -83,7 +103,7 @@ class ChildEngine implements ServedCalls {
 
   open(genesis: Cid): EngineState {
     if (this.#opened) throw new EngineError('the engine is already open', { code: 'already-open' });
-    const { init, runModel, data, optimizer, program, checkpoints, report } = this.#parts;
+    const { init, runModel, data, optimizer, learner, checkpoints, report } = this.#parts;
     const loaded = checkpoints.load();
     const first = loaded ? new Float32Array(runModel.layout.length) : firstParameters(init, runModel);
     const head = createHead(first, optimizer.parameters, genesis);
@@ -92,9 +112,8 @@ class ChildEngine implements ServedCalls {
     if (loaded) position = restoreEngine(loaded, { head, optimizer, counters });
     else head.local.set(head.parameters);
     const { run, runId, self } = init;
-    const source = program && data.source({ seed: `${runId}/${self}`, position });
-    const training =
-      source && program && createTraining({ run, program, optimizer, source, counters, report });
+    const source = learner && data.source({ seed: `${runId}/${self}`, position });
+    const training = source && learner && createTraining({ run, learner, source, counters, report });
     this.#opened = { head, counters, source, training };
     return this.#state();
   }
@@ -113,7 +132,19 @@ class ChildEngine implements ServedCalls {
       parameters: head.parameters.length,
       pending: head.pending?.delta,
       step: counters.step,
+      device: this.#parts.device,
     };
+  }
+
+  /** What must be done right before a call, if that takes time: vectors come down from the device. */
+  prepare(call: EngineCall): Promise<void> | undefined {
+    const { learner } = this.#parts;
+    const what = call === 'settle' && this.#isSaveDue() ? 'all' : pulls[call];
+    return what && this.#opened && learner?.isRemote ? learner.pull(what) : undefined;
+  }
+
+  #isSaveDue(): boolean {
+    return performance.now() - this.#savedMs >= checkpointIntervalMs;
   }
 
   async train(plan: { readonly steps: number; readonly round: number }): Promise<TrainProgress> {
@@ -199,15 +230,17 @@ class ChildEngine implements ServedCalls {
     };
     const position = { block, height: execution.height };
     applyBlock(head, { position, after, ...(inclusion && { own: inclusion }) }, init.run.delta.feedback);
+    this.#parts.learner?.push();
   }
 
   undo(block: Cid): void {
     undoBlock(this.#required().head, block);
+    this.#parts.learner?.push();
   }
 
   settle(block: Cid): void {
     settleBlock(this.#required().head, block);
-    if (performance.now() - this.#savedMs >= checkpointIntervalMs) this.#save();
+    if (this.#isSaveDue()) this.#save();
   }
 
   expire(blob: Cid): void {
@@ -241,6 +274,7 @@ class ChildEngine implements ServedCalls {
       decoded: executor.decode(taken.blob, taken.bytes, init.self, taken.base),
     };
     installParameters(head, values, { block, height }, inclusion, init.run.delta.feedback);
+    this.#parts.learner?.push();
     this.#save();
   }
 
@@ -295,24 +329,25 @@ export async function createChildEngine(
   init: ChildInit,
   schedule: Schedule,
   report: (progress: TrainProgress) => void,
-): Promise<ServedCalls> {
+): Promise<ServedEngine> {
   const { run, runId, self, threads } = init;
   const runModel = readRunModel(init.graph, run);
   const { declarations, layout, inputs } = runModel;
   const data = readData(init, runModel);
   const frozen = frozenWeights(init, runModel);
   const optimizer = createOptimizer({ declarations, layout, inner: run.inner, threads });
-  const { parameters, gradient } = optimizer;
-  const program =
-    data.sampleShapes &&
-    (await createTrainingProgram({
-      ...{ runModel, frozen, parameters, gradient, threads },
-      sizes: sizeInputs(inputs, run.batch, data.sampleShapes),
-      noiseSeed: `${runId}/${self}/noise`,
-      checkpointActivations: init.checkpointActivations ?? false,
-    }));
+  const placed: Partial<PlacedLearner> = data.sampleShapes
+    ? await createLearner({
+        ...{ inner: run.inner, runModel, frozen, optimizer, threads, device: init.device },
+        sizes: sizeInputs(inputs, run.batch, data.sampleShapes),
+        noiseSeed: `${runId}/${self}/noise`,
+        checkpointActivations: init.checkpointActivations ?? false,
+      })
+    : {};
   return new ChildEngine({
-    ...{ init, runModel, data, optimizer, program, schedule, report },
+    ...{ init, runModel, data, optimizer, schedule, report },
+    learner: placed.learner,
+    device: placed.device ?? init.device,
     inference: createInference({ run, runModel, frozen, data, threads, schedule }),
     executor: createExecutor({ runDigest: runDigest(runId), parameters: layout.length }),
     checkpoints: openCheckpoints(init.directory, runId),

@@ -1,13 +1,15 @@
 /** The child process: messages in, calls of the engine, messages out. It ends as soon as its parent is gone. */
+import { writeSync } from 'node:fs';
 import { getPriority, setPriority } from 'node:os';
 import { FactError } from '@murmuration/base';
-import { createChildEngine, type ServedCalls } from './child-engine.ts';
+import { createChildEngine, type ServedEngine } from './child-engine.ts';
+import { EngineError } from './errors.ts';
 import type { ChildInit, ErrorMessage, Request, Response } from './messages.ts';
 import { createSchedule } from './schedule.ts';
 
 const nicenessMax = 19;
 const schedule = createSchedule();
-let engine: ServedCalls | undefined;
+let engine: ServedEngine | undefined;
 
 const send = (response: Response, sent = (): void => undefined): void => {
   if (process.connected) process.send?.(response, sent);
@@ -21,6 +23,13 @@ const toMessage = (error: unknown): ErrorMessage =>
         message: error instanceof Error ? (error.stack ?? error.message) : String(error),
         facts: { code: 'internal' },
       };
+
+/** Vectors on a device that failed are lost: the parent may start again from the checkpoint. */
+function endWithDevice(error: unknown): void {
+  if (!(error instanceof EngineError) || error.code !== 'device-failed') return;
+  writeSync(process.stderr.fd, `${error.message}\n`);
+  process.exit(1);
+}
 
 async function start(init: ChildInit): Promise<void> {
   try {
@@ -38,6 +47,7 @@ async function answer({ id, call, parameters }: Extract<Request, { kind: 'call' 
     const serve = engine?.[call].bind(engine) as ((...given: readonly unknown[]) => unknown) | undefined;
     send({ kind: 'value', id, value: await serve?.(...parameters) }, sent);
   } catch (error) {
+    endWithDevice(error);
     send({ kind: 'error', id, error: toMessage(error) }, sent);
   }
 }
@@ -47,5 +57,9 @@ process.on('disconnect', () => process.exit(0));
 process.on('SIGINT', () => undefined);
 process.on('message', (request: Request) => {
   if (request.kind === 'init') void start(request.init);
-  else schedule.serve(() => void answer(request));
+  else
+    schedule.serve(
+      () => void answer(request),
+      () => engine?.prepare(request.call)?.catch(endWithDevice),
+    );
 });

@@ -5,7 +5,10 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { childOptions } from './child-options.ts';
 import { callsMax, closeTimeoutMs, errorTailBytes } from './defaults.ts';
+import type { DeviceChoice } from './device/devices.ts';
+import { resolveDevice } from './device/resolve-device.ts';
 import { EngineError, type EngineErrorCode } from './errors.ts';
 import type { Engine, EngineInit } from './index.ts';
 import type { ChildInit, EngineCall, EngineCalls, ErrorMessage, Request, Response } from './messages.ts';
@@ -38,20 +41,10 @@ const callNames: { readonly [Call in EngineCall]: true } = {
 const toEngineError = ({ message, facts }: ErrorMessage): EngineError =>
   new EngineError(message, { ...facts, code: facts.code as EngineErrorCode });
 
-/** Node's options for the child: the parent's, without a script on the command line and what goes with tests and debuggers. */
-export function childOptions(execArgv: readonly string[]): string[] {
-  const isScript = (option: string | undefined): boolean => /^(-e|-p|-pe|--eval|--print)$/.test(option ?? '');
-  return execArgv.filter(
-    (option, index) =>
-      !isScript(option) &&
-      !isScript(execArgv[index - 1]) &&
-      !/^--(input-type|eval|print|test|inspect|watch)/.test(option),
-  );
-}
-
 class EngineProcess {
   readonly #child: ChildProcess;
   readonly #init: EngineInit;
+  readonly #device: DeviceChoice;
   readonly #waiting = new Map<number, Waiting>();
   readonly #exited: Promise<void>;
   #nextId = 1;
@@ -60,8 +53,9 @@ class EngineProcess {
   #closing: Promise<void> | undefined;
   #errorTail = '';
 
-  constructor(init: EngineInit) {
+  constructor(init: EngineInit, device: DeviceChoice) {
     this.#init = init;
+    this.#device = device;
     const entry = new URL(import.meta.url.endsWith('.ts') ? './child.ts' : './child.js', import.meta.url);
     this.#child = fork(fileURLToPath(entry), [], {
       serialization: 'advanced',
@@ -93,7 +87,7 @@ class EngineProcess {
     const { onProgress: _, onExit: __, ...init } = this.#init;
     await new Promise<unknown>((resolve, reject) => {
       this.#ready = { resolve, reject };
-      this.#send({ kind: 'init', init: init satisfies ChildInit });
+      this.#send({ kind: 'init', init: { ...init, device: this.#device } satisfies ChildInit });
     });
   }
 
@@ -177,7 +171,7 @@ class EngineProcess {
       ? new EngineError('the engine is closed', { code: 'closed' })
       : new EngineError(
           `the engine's process ended unexpectedly (${reason})${this.#errorTail ? `: ${this.#errorTail.trim()}` : ''}`,
-          { code: 'engine-died', reason, pid: this.pid, errorTail: this.#errorTail },
+          { code: 'engine-died', reason, pid: this.pid, errorTail: this.#errorTail, device: this.#device.name },
         );
     this.#ready?.reject(this.#ended);
     this.#ready = undefined;
@@ -187,18 +181,32 @@ class EngineProcess {
   }
 }
 
+/** A process that has read graph and data, on the device of the choice or, when that ends the process, on the CPU. */
+async function startProcess(init: EngineInit, device: DeviceChoice): Promise<EngineProcess> {
+  const child = new EngineProcess(init, device);
+  try {
+    await child.start();
+    return child;
+  } catch (error) {
+    await child.close().catch(() => undefined);
+    const { code, facts } = error as EngineError;
+    if (code !== 'engine-died' || device.name === 'cpu') throw error;
+    const reason = `${device.name} ended the engine's process (${facts['reason']})`;
+    return startProcess(init, { wish: device.wish, name: 'cpu', reason });
+  }
+}
+
 /**
  * Starts an engine's process, which reads the graph and the data. Throws `EngineError`: `bad-graph`, `bad-data-path`,
  * `too-little-text`, `too-much-text`, `disk`, `engine-died`.
  */
 export async function createEngine(init: EngineInit): Promise<Engine> {
-  const child = new EngineProcess(init);
-  try {
-    await child.start();
-  } catch (error) {
-    await child.close().catch(() => undefined);
-    throw error;
-  }
+  const wish = init.device ?? 'cpu';
+  const device: DeviceChoice =
+    init.data.length > 0
+      ? await resolveDevice(wish)
+      : { wish, name: 'cpu', reason: 'there is nothing to train on' };
+  const child = await startProcess(init, device);
   const methods = Object.fromEntries(
     Object.keys(callNames).map((call) => [
       call,

@@ -61,3 +61,14 @@ export const checkpointFactsBytesMax: number = 64 * MiB;
 
 /** Steps that an inspection times: the first one also loads the graph. */
 export const inspectionSteps = 4;
+
+/** Side of the square matrices that a device is tried with, their products per run, and runs after the first. */
+export const trialSize = 512;
+export const trialProducts = 8;
+export const trialRuns = 3;
+
+/** A device that has not answered after this long does not work: shaders and drivers load in seconds. */
+export const trialTimeoutMs: number = 60 * second;
+
+/** `auto` takes a device whose products of matrices are so many times as fast as the CPU's. */
+export const deviceSpeedMin = 1.5;

@@ -13,6 +13,8 @@ export type EngineErrorCode =
   /** `train` or `evaluate` on an engine without data. */
   | 'no-data'
   | 'bad-graph'
+  /** A device that does not take a step's graphs, or fails in a run. */
+  | 'device-failed'
   /** Its vectors do not fit into the memory that a step works in. */
   | 'too-many-parameters'
   /** `generate` with a model that is not for text. */

@@ -9,6 +9,7 @@
  * const delta = await engine.encode({ base, baseHeight: 0 });
  */
 import type { Cid, FactError, PeerId, RunConfig } from '@murmuration/base';
+import type { DeviceChoice, DeviceWish } from './device/devices.ts';
 
 export interface EngineInit {
   readonly run: RunConfig;
@@ -26,6 +27,11 @@ export interface EngineInit {
    */
   readonly data: readonly string[];
   readonly threads: number;
+  /**
+   * Where inner steps run (default: `cpu`); `auto` is the best device there is. One that does not start becomes the CPU:
+   * `EngineState.device` says which it is and why.
+   */
+  readonly device?: DeviceWish | undefined;
   /** Holds fewer values of a step's forward pass and computes them again for the backward pass: less memory, more time. */
   readonly checkpointActivations?: boolean | undefined;
   /** Added to the child's nice value, 0 to 19. */
@@ -71,6 +77,8 @@ export interface EngineState {
   /** The encoded delta that is neither included nor expired. */
   readonly pending: EncodedDelta | undefined;
   readonly step: number;
+  /** Where inner steps run. */
+  readonly device: DeviceChoice;
 }
 
 export interface EncodedDelta {
@@ -172,6 +180,7 @@ export interface Engine {
 }
 
 export { createEngine } from './create-engine.ts';
+export { type DeviceChoice, type DeviceName, type DeviceWish, deviceWishes } from './device/devices.ts';
 export { EngineError, type EngineErrorCode } from './errors.ts';
 export { generateFromFile } from './generate-from-file.ts';
 export type { GenerationOptions } from './generation.ts';

@@ -20,6 +20,8 @@ export interface Learner {
   gradientNorm(): Promise<number>;
   /** One step by the mean of what was collected, its norm scaled down to the run's maximum at most. */
   update(learningRate: number, gradientNorm: number): Promise<void>;
+  /** Whether the optimizer's vectors are copies. */
+  readonly isRemote: boolean;
   /** Makes the optimizer's `parameters` those after the last step, or all of its vectors. */
   pull(what: 'parameters' | 'all'): Promise<void>;
   /** Some of the optimizer's vectors were changed on the host. */
@@ -40,6 +42,7 @@ export const createHostLearner = (program: TrainingProgram, optimizer: Optimizer
   discard: () => optimizer.discard(),
   gradientNorm: async () => optimizer.gradientNorm(),
   update: (learningRate, gradientNorm) => optimizer.update(learningRate, gradientNorm),
+  isRemote: false,
   pull: async () => undefined,
   push: () => undefined,
 });

@@ -4,12 +4,16 @@
  * carries an id that its response repeats.
  */
 import type { ErrorFacts } from '@murmuration/base';
+import type { DeviceChoice } from './device/devices.ts';
 import type { Engine, EngineInit, TrainProgress } from './index.ts';
 
 export type EngineCalls = Omit<Engine, 'pid'>;
 export type EngineCall = keyof EngineCalls;
 
-export type ChildInit = Omit<EngineInit, 'onProgress' | 'onExit'>;
+/** The init with the device that the wish came to. */
+export type ChildInit = Omit<EngineInit, 'onProgress' | 'onExit' | 'device'> & {
+  readonly device: DeviceChoice;
+};
 
 export type Request =
   | { readonly kind: 'init'; readonly init: ChildInit }

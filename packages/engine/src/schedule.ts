@@ -11,28 +11,35 @@ export interface Job {
 }
 
 export interface Schedule {
-  /** Runs `serve` after everything that was given before, never during a slice. */
-  serve(serve: () => void): void;
+  /**
+   * Runs `serve` after everything that was given before, never during a slice; right before it, with nothing in between,
+   * what `prepare` promises.
+   */
+  serve(serve: () => void, prepare?: () => Promise<void> | undefined): void;
   /** Resolves when the job has ended, rejects with what a slice threw. */
   start(job: Job): Promise<void>;
 }
 
 export function createSchedule(): Schedule {
-  const calls: (() => void)[] = [];
+  const calls: { serve(): void; prepare?: (() => Promise<void> | undefined) | undefined }[] = [];
   const jobs: { readonly job: Job; resolve(): void; reject(error: unknown): void }[] = [];
   let driving = false;
 
   const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-  const serveAll = (): void => {
-    for (let serve = calls.shift(); serve; serve = calls.shift()) serve();
+  const serveAll = async (): Promise<void> => {
+    for (let call = calls.shift(); call; call = calls.shift()) {
+      const prepared = call.prepare?.();
+      if (prepared) await prepared;
+      call.serve();
+    }
   };
 
   async function drive(): Promise<void> {
     if (driving) return;
     driving = true;
     while (calls.length > 0 || jobs.length > 0) {
-      serveAll();
+      await serveAll();
       const next = jobs.shift();
       if (next) {
         try {
@@ -48,8 +55,8 @@ export function createSchedule(): Schedule {
   }
 
   return {
-    serve(serve) {
-      calls.push(serve);
+    serve(serve, prepare) {
+      calls.push({ serve, prepare });
       void drive();
     },
     start(job) {

@@ -7,9 +7,8 @@ import { type RunConfig, tokensPerStep } from '@murmuration/base';
 import { progressMs } from './defaults.ts';
 import { EngineError } from './errors.ts';
 import type { TrainProgress } from './index.ts';
+import type { Learner } from './learner.ts';
 import { learningRateAt } from './learning-rate.ts';
-import type { Optimizer } from './optimizers/optimizer.ts';
-import type { TrainingProgram } from './program.ts';
 import type { SampleSource } from './samples.ts';
 import type { Job } from './schedule.ts';
 
@@ -45,22 +44,21 @@ export interface Training {
   };
 }
 
-/** Trains the local parameters that `program` and `optimizer` share. */
+/** Trains the local parameters. */
 export function createTraining(init: {
   readonly run: RunConfig;
-  readonly program: TrainingProgram;
-  readonly optimizer: Optimizer;
+  readonly learner: Learner;
   readonly source: SampleSource;
   readonly counters: TrainingCounters;
   report(progress: TrainProgress): void;
 }): Training {
-  const { run, program, optimizer, source, counters, report } = init;
+  const { run, learner, source, counters, report } = init;
   const { accumulate } = run.inner;
   let lastLoss = 0;
 
   /** The step under way is given up; the next one starts with new samples. */
   function refuse(loss: number, norm: number): never {
-    optimizer.discard();
+    learner.discard();
     counters.stepLossSum = 0;
     throw new EngineError(
       `step ${counters.step}: loss ${loss}, gradient norm ${norm}; the step was not taken`,
@@ -70,16 +68,15 @@ export function createTraining(init: {
 
   /** One micro-batch; true when it completed a step. */
   async function advance(learningRate: number): Promise<boolean> {
-    source.fill(program.inputs);
-    const loss = await program.run(counters.microBatches);
+    source.fill(learner.inputs);
+    const loss = await learner.collect(counters.microBatches);
     counters.microBatches++;
-    optimizer.collect();
     counters.stepLossSum += loss;
-    if (optimizer.collected < accumulate) return false;
+    if (learner.collected < accumulate) return false;
     const mean = counters.stepLossSum / accumulate;
-    const norm = optimizer.gradientNorm();
+    const norm = await learner.gradientNorm();
     if (!Number.isFinite(mean) || !Number.isFinite(norm)) refuse(mean, norm);
-    await optimizer.update(learningRate, norm);
+    await learner.update(learningRate, norm);
     counters.step++;
     counters.stepsSinceEncode++;
     counters.lossSum += mean;

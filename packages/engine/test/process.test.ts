@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { type Cid, createRandom, type FactError, nameBlob } from '@murmuration/base';
-import { childOptions } from '../src/create-engine.ts';
+import { childOptions } from '../src/child-options.ts';
 import type { Engine, ExecutionInput } from '../src/index.ts';
 import { block, createSetting, executionOf, genesis, peer, startEngine, temporaryFolder } from './setting.ts';
 

@@ -33,6 +33,8 @@ const multiply = (left: string, right: string, output: string): Node => ({
   outputs: [output],
 });
 
+const products: ReadonlySet<string> = new Set(['Gemm', 'MatMul', 'FusedMatMul']);
+
 /** How a product reads a gradient whose rows are still to be multiplied; undefined where they are no rows to it. */
 function rewriteProduct(node: Node, gradient: string, rows: string): Rewrite | undefined {
   const [a = '', b = '', addend] = node.inputs;
@@ -44,7 +46,8 @@ function rewriteProduct(node: Node, gradient: string, rows: string): Rewrite | u
       const inputs = node.inputs.map((input, at) => (at === index ? scaled : input));
       return [multiply(node.inputs[index] ?? '', rows, scaled), { ...node, inputs }];
     };
-  if (a === b || (node.operator !== 'Gemm' && node.operator !== 'MatMul')) return undefined;
+  if (a === b || !products.has(node.operator) || isTransposed('transBatchA') || isTransposed('transBatchB'))
+    return undefined;
   if (a === gradient && isTransposed('transA')) return isTransposed('transB') ? undefined : scaledInput(1);
   if (b === gradient) return isTransposed('transA') && !isTransposed('transB') ? scaledInput(0) : undefined;
   if (addend) return undefined;

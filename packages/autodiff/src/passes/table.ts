@@ -4,6 +4,7 @@ import { checkpointActivations } from './checkpoint-activations.ts';
 import { dropSteps } from './drop-steps.ts';
 import { exposeStatistics } from './expose-statistics.ts';
 import { exposeSteps } from './expose-steps.ts';
+import { flattenRows } from './flatten-rows.ts';
 import { foldScales } from './fold-scales.ts';
 import { hoistInvariants } from './hoist-invariants.ts';
 import { insideScans } from './inside-scans.ts';
@@ -30,6 +31,7 @@ export const loweringPasses: readonly Pass[] = [
   recognizeOperators,
   mergeTransposes,
   foldScales,
+  flattenRows,
   lower,
   exposeStatistics,
   insideScans((body, values) => exposeStatistics(lower(body, values))),

@@ -15,6 +15,7 @@ import {
 import { differentiate, gradientName } from '../../src/index.ts';
 import { runModel } from '../run-model.ts';
 import type { FixtureFile } from './fixture.ts';
+import { sketch, sketchedError, sketchRows } from './sketch.ts';
 
 /** Largest relative error of a tensor, as norm of the difference over norm of the expected values (float32). */
 export const relativeErrorMax = 1e-3;
@@ -155,11 +156,11 @@ export async function compareForward(
 
 /** The relative errors of loss and gradients, worst first. */
 export async function compareTraining(
-  read: Model,
+  training: Model,
+  loss: string,
   entry: FixtureFile,
   tensors: ReadonlyMap<string, Tensor>,
 ): Promise<readonly Comparison[]> {
-  const { training, loss } = trainingModel(read, entry);
   const outputs = await runModel(training, feedsOf(entry, tensors));
   const lossTensor = (entry.loss ?? entry.square)?.tensor ?? '';
   const gradients = Object.entries(entry.gradients).map(
@@ -176,6 +177,37 @@ export async function compareTraining(
       expectedNorm: norm(numbers),
     }))
     .toSorted((left, right) => right.error - left.error);
+}
+
+/** The estimated relative errors of loss and gradients on inputs whose symbolic axes have other sizes. */
+export async function compareOtherSizes(
+  training: Model,
+  loss: string,
+  entry: FixtureFile,
+  tensors: ReadonlyMap<string, Tensor>,
+): Promise<readonly Comparison[]> {
+  if (!entry.other) return [];
+  const feeds = entry.inputs.map((name): [string, Tensor] => [name, stored(tensors, `other/input/${name}`)]);
+  const outputs = await runModel(training, Object.fromEntries(feeds));
+  const expectedLoss = stored(tensors, entry.other.loss).data as Float32Array;
+  const rows = sketchRows(stored(tensors, entry.other.sketches));
+  const largest = Math.max(...rows.map(([size = 0]) => size));
+  return [
+    {
+      value: loss,
+      error: relativeError(outputs[loss] ?? [], expectedLoss, norm(expectedLoss)),
+      expectedNorm: norm(expectedLoss),
+    },
+    ...Object.keys(entry.gradients).map((parameter, index) => {
+      const expected = rows[index] ?? [];
+      const found = sketch(outputs[gradientName(parameter)] ?? [], expected.length - 1);
+      return {
+        value: gradientName(parameter),
+        error: sketchedError(found, expected, largest),
+        expectedNorm: expected[0] ?? 0,
+      };
+    }),
+  ];
 }
 
 /** What is wrong with a file, one line per value that differs by more than `relativeErrorMax`; empty when nothing. */

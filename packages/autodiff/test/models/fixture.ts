@@ -23,6 +23,8 @@ export interface FixtureFile {
   readonly loss: Expected | null;
   readonly square: { readonly tensor: string } | null;
   readonly logits: Expected;
+  /** Inputs of other sizes (`other/input/…`): the tensor of their loss, and of a sketch of each gradient, in order. */
+  readonly other: { readonly loss: string; readonly sketches: string } | null;
   /** By initializer: its gradient, of the initializer's shape unless stored transposed. */
   readonly gradients: Readonly<Record<string, { readonly tensor: string; readonly transposed?: boolean }>>;
 }

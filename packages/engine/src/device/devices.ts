@@ -1,0 +1,29 @@
+/** Where inner steps can run, by the names that onnxruntime gives its backends. */
+
+/** In the order in which `auto` tries them. */
+export const acceleratorNames = ['cuda', 'dml', 'coreml', 'webgpu'] as const;
+
+/** A graphics processor or the like, by the interface through which onnxruntime uses it. */
+export type AcceleratorName = (typeof acceleratorNames)[number];
+
+/** Where inner steps run. */
+export type DeviceName = AcceleratorName | 'cpu';
+
+/** What can be asked for: a device, or the best there is. */
+export const deviceWishes = ['auto', 'cpu', ...acceleratorNames] as const;
+
+/** A device, or `auto`. */
+export type DeviceWish = (typeof deviceWishes)[number];
+
+/** The device that an engine trains on, and why it is that one. */
+export interface DeviceChoice {
+  readonly wish: DeviceWish;
+  readonly name: DeviceName;
+  /** One line. */
+  readonly reason: string;
+}
+
+/** What a device did with the trial's products of matrices. */
+export type TrialResult =
+  /** How many times as fast as the CPU. */
+  { readonly kind: 'ran'; readonly speed: number } | { readonly kind: 'failed'; readonly reason: string };
