@@ -38,9 +38,10 @@ export const blockElementsMax = 1_024;
 export const recomputeSourceRatio = 16;
 
 /**
- * Output positions per image up to which a convolution is one matrix product over the whole batch. Measured on two
- * AVX-512 cores, batch 16, 3×3 kernels, gathering and product against onnxruntime's own convolution: 256 positions
- * 1.0 : 1.1 ms, 64 positions 0.9 : 1.2 ms, 16 positions 0.9 : 1.3 ms, 4 positions 1.1 : 3.8 ms.
+ * Output positions per image up to which a convolution is one matrix product over the whole batch. Fastest of 40 runs
+ * on two AVX-512 cores, batch 16, 3×3 kernels, gathering and product against onnxruntime's own convolution: 64
+ * positions 1.1 : 1.2 ms, 16 positions 1.0 : 1.3 ms, 4 positions 1.0 : 3.8 ms. At 256 positions 2.1 : 1.1 ms alone, but
+ * 1.0 : 1.1 ms inside a training graph, where memory is used again while it is in the cache.
  */
 export const productOutputsMax = 256;
 
@@ -71,3 +72,15 @@ export const roundingShareMax = 5e-3;
 
 /** What a symbolic batch of images counts as where the costs of two ways are compared. */
 export const nominalBatch = 16;
+
+/** Nodes on the way to a value that is computed again; longer ways are made of things that cost nothing, or too much. */
+export const recomputeNodesMax = 64;
+
+/**
+ * Weights of a resized axis that may be a constant of the graph: 16 MiB of float32, an axis of 2,048 from another such.
+ * Beyond it, and where sizes are symbolic, they are computed as the graph runs.
+ */
+export const interpolationElementsMax: number = 4 * 2 ** 20;
+
+/** Times that pixels are repeated up to which their gradient is a mean over blocks. */
+export const repetitionsMax = 256;

@@ -2,13 +2,15 @@
  * Resizing along one axis as a matrix: row o holds the weights by which the inputs add up to output o. Coordinates are
  * computed in single precision, step by step as onnxruntime does, because nearest neighbours hang on the last bit.
  */
+import type { Dimension } from '@murmuration/onnx';
+import { interpolationElementsMax, repetitionsMax } from './defaults.ts';
 
 /** How an axis is resized. */
 export interface Interpolation {
-  readonly inputs: number;
-  readonly outputs: number;
-  /** Outputs per input, as the model says. */
-  readonly scale: number;
+  readonly inputs: Dimension;
+  readonly outputs: Dimension;
+  /** Outputs per input, as the model says; absent where that is known only when the graph runs. */
+  readonly scale: number | undefined;
   readonly mode: string;
   readonly coordinates: string;
   /** How halves and fractions are rounded in mode `nearest`. */
@@ -23,12 +25,19 @@ export interface Interpolation {
   readonly crop: readonly [number, number];
 }
 
+/** An axis of which all is known. */
+export interface WholeInterpolation extends Interpolation {
+  readonly inputs: number;
+  readonly outputs: number;
+  readonly scale: number;
+}
+
 const single = Math.fround;
 
 /** Coordinates that cut a part out; what lies outside of the input is a constant, without weights. */
 export const cropping = 'tf_crop_and_resize';
 
-type Coordinate = (position: number, axis: Interpolation) => number;
+type Coordinate = (position: number, axis: WholeInterpolation) => number;
 
 const halfPixel: Coordinate = (position, { scale }) => single(single(single(position + 0.5) / scale) - 0.5);
 
@@ -74,7 +83,7 @@ const cubicFilter =
   };
 
 /** Weights of the inputs around a coordinate under a filter that reaches `support` inputs to either side. */
-function filtered(axis: Interpolation, center: number, filter: Filter, support: number): readonly number[] {
+function filtered(axis: WholeInterpolation, center: number, filter: Filter, support: number): readonly number[] {
   const { inputs, excludesOutside } = axis;
   const stretch = axis.antialias && axis.scale < 1 ? axis.scale : 1;
   const weights = Array.from({ length: inputs }, () => 0);
@@ -93,7 +102,7 @@ function filtered(axis: Interpolation, center: number, filter: Filter, support: 
   return normalizes && total !== 0 ? weights.map((weight) => weight / total) : weights;
 }
 
-function row(axis: Interpolation, position: number): readonly number[] {
+function row(axis: WholeInterpolation, position: number): readonly number[] {
   const { inputs, mode } = axis;
   const locate = coordinates[axis.coordinates] as Coordinate;
   const cuts = axis.coordinates === cropping;
@@ -114,6 +123,39 @@ export const isKnownInterpolation = ({ mode, coordinates: name, rounding }: Inte
   Object.hasOwn(coordinates, name) &&
   Object.hasOwn(roundings, rounding);
 
+/** The axis, if its matrix can be a constant: sizes are known, and not too large. */
+export function wholeAxis<Axis extends Interpolation>(axis: Axis): (Axis & WholeInterpolation) | undefined {
+  const { inputs, outputs, scale = 0, antialias } = axis;
+  if (typeof inputs !== 'number' || typeof outputs !== 'number' || !(scale > 0)) return undefined;
+  const reach = antialias && scale < 1 ? Math.max(inputs, 1 / scale) : inputs;
+  return outputs * reach <= interpolationElementsMax ? { ...axis, inputs, outputs, scale } : undefined;
+}
+
+/** Coordinates that do not depend on sizes where the scale is a whole number. */
+const freeOfSizes: ReadonlySet<string> = new Set([
+  ...['half_pixel', 'pytorch_half_pixel', 'half_pixel_symmetric', 'asymmetric'],
+]);
+
+/** Inputs of an axis that stands for one of unknown size. */
+const sampleInputs = 8;
+
+/** How often each input is simply repeated, if that is a whole number, whatever the sizes are. */
+export function repetitions(axis: Interpolation): number | undefined {
+  const { scale = 0, coordinates: name } = axis;
+  const isFree = freeOfSizes.has(name) && Number.isInteger(scale) && scale > 1 && scale <= repetitionsMax;
+  const sample = { ...axis, inputs: sampleInputs, outputs: sampleInputs * scale };
+  const whole = wholeAxis(axis) ?? (isFree ? wholeAxis(sample) : undefined);
+  if (!whole) return undefined;
+  const times = whole.outputs / whole.inputs;
+  const repeats =
+    Number.isInteger(times) &&
+    interpolationMatrix(whole).every((weight, place) => {
+      const output = Math.floor(place / whole.inputs);
+      return weight === (Math.floor(output / times) === place % whole.inputs ? 1 : 0);
+    });
+  return repeats ? times : undefined;
+}
+
 /** The weights [outputs, inputs] of a known interpolation, row-major. */
-export const interpolationMatrix = (axis: Interpolation): Float64Array =>
+export const interpolationMatrix = (axis: WholeInterpolation): Float64Array =>
   Float64Array.from(Array.from({ length: axis.outputs }, (_, position) => row(axis, position)).flat());

@@ -39,7 +39,7 @@ function textOf(event: PeerEvent): string | undefined {
     case 'waiting':
       return `waiting for a peer that has the ${event.for}`;
     case 'opened':
-      return `${formatCount(event.parameters)} parameters, ${event.restored ? `from the store, round ${event.head}` : 'fresh'}`;
+      return `${formatCount(event.parameters)} parameters, ${event.restored ? `from the store, round ${event.head}` : 'fresh'}\ntrains on ${event.device.name}: ${event.device.reason}`;
     case 'connected':
       return `connected to ${event.peer}`;
     case 'disconnected':

@@ -26,6 +26,7 @@ export async function runPeer({ options, runId, bootstrap, invitation }: RunPeer
         ...(options.data ? { data: options.data } : {}),
         ...(options.listen ? { listen: options.listen } : {}),
         ...(options.threads ? { threads: options.threads } : {}),
+        ...(options.device ? { device: options.device } : {}),
         ...(options.niceness === undefined ? {} : { niceness: options.niceness }),
         ...(options.observer ? { role: 'observer' as const } : {}),
         ...(options.mdns ? {} : { mdns: false }),

@@ -59,7 +59,7 @@ async function measure(step: StepCase, threads: number): Promise<StepFigures> {
   const ours = await startEngine({ start, samples: step.samples, batch: step.batch, threads });
   const enginePid = childPids().find((pid) => !before.has(pid));
   const eager = await startPyTorch(step, threads, false);
-  const compiled = eager && (await startPyTorch(step, threads, true));
+  const compiled = eager && step.counts ? await startPyTorch(step, threads, true) : undefined;
   try {
     await ours.train(step.steps);
     const times = await takeTurns({ ours, eager, compiled }, step);

@@ -171,7 +171,13 @@ class EngineProcess {
       ? new EngineError('the engine is closed', { code: 'closed' })
       : new EngineError(
           `the engine's process ended unexpectedly (${reason})${this.#errorTail ? `: ${this.#errorTail.trim()}` : ''}`,
-          { code: 'engine-died', reason, pid: this.pid, errorTail: this.#errorTail, device: this.#device.name },
+          {
+            code: 'engine-died',
+            reason,
+            pid: this.pid,
+            errorTail: this.#errorTail,
+            device: this.#device.name,
+          },
         );
     this.#ready?.reject(this.#ended);
     this.#ready = undefined;
@@ -191,7 +197,7 @@ async function startProcess(init: EngineInit, device: DeviceChoice): Promise<Eng
     await child.close().catch(() => undefined);
     const { code, facts } = error as EngineError;
     if (code !== 'engine-died' || device.name === 'cpu') throw error;
-    const reason = `${device.name} ended the engine's process (${facts['reason']})`;
+    const reason = `${device.name} ended the engine's process (${facts.reason})`;
     return startProcess(init, { wish: device.wish, name: 'cpu', reason });
   }
 }

@@ -61,7 +61,8 @@ function trainingModel({ runModel, sizes, checkpointActivations }: TrainingGraph
   try {
     const masked = maskDropout(withShapes(model, sizes.shapes));
     const parameters = layout.slots.map(({ name }) => name);
-    return differentiate(masked, { loss: 'loss', parameters, checkpointActivations });
+    const hold = checkpointActivations ? 'cuts' : 'costly';
+    return differentiate(masked, { loss: 'loss', parameters, hold });
   } catch (error) {
     if (!(error instanceof FactError)) throw error;
     throw new EngineError(error.message, { code: 'bad-graph', facts: error.facts }, { cause: error });

@@ -35,7 +35,8 @@ const openHere = async (
   directory: string,
   data: readonly string[],
 ): Promise<ServedCalls> => {
-  const init = { ...setting, self: peer(1), directory, data, threads: 1, niceness: 0 };
+  const device = { wish: 'cpu', name: 'cpu', reason: 'as asked for' } as const;
+  const init = { ...setting, self: peer(1), directory, data, threads: 1, niceness: 0, device };
   const engine = await createChildEngine(init, createSchedule(), () => undefined);
   engine.open(genesis);
   return engine;

@@ -5,6 +5,8 @@ export const defaults = {
   listen: ['/ip4/0.0.0.0/tcp/0'] as readonly string[],
   /** Half of the cores: the other half stays with whoever owns the machine, and with the network side. */
   threads: Math.max(1, Math.floor(navigator.hardwareConcurrency / 2)),
+  /** What the machine has, if it works; trying takes about a second where there is a graphics device. */
+  device: 'auto',
   /** The engine's lower priority: a laptop stays usable, the network side stays prompt. */
   niceness: 10,
   /** Room for some thousand deltas of a small model, or some dozens of a large one. */

@@ -8,6 +8,7 @@
  * await peer.stop();
  */
 import type { Cid, PeerId } from '@murmuration/base';
+import type { DeviceChoice } from '@murmuration/engine';
 import type { Traffic } from '@murmuration/network';
 import type { Role } from '@murmuration/protocol';
 import type { RunPart } from './fetch-run.ts';
@@ -63,6 +64,8 @@ export interface PeerStatus {
   readonly step: number;
   readonly loss: number | undefined;
   readonly tokensPerSecond: number;
+  /** Where the engine trains; absent before it is open. */
+  readonly device: DeviceChoice | undefined;
   readonly traffic: Traffic;
   /** Event-loop delay of this process since its engine started, 99th percentile, ms. */
   readonly loopDelayP99Ms: number;
@@ -83,6 +86,8 @@ export type PeerEvent =
       readonly head: number;
       readonly parameters: number;
       readonly restored: boolean;
+      /** Where inner steps run, and why there. */
+      readonly device: DeviceChoice;
     }
   | { readonly kind: 'status'; readonly status: PeerStatus }
   | { readonly kind: 'connected' | 'disconnected'; readonly peer: PeerId }

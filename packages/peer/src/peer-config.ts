@@ -1,4 +1,5 @@
 import { describeIssues } from '@murmuration/base';
+import { deviceWishes } from '@murmuration/engine';
 import { z } from 'zod';
 import { defaults } from './defaults.ts';
 import { PeerError } from './errors.ts';
@@ -18,6 +19,8 @@ const peerConfigSchema = z.strictObject({
   mdns: z.boolean().default(true),
   dht: z.enum(['server', 'client']).default('server'),
   threads: z.int().min(1).max(256).default(defaults.threads),
+  /** Where inner steps run; `auto` is the best device that starts. */
+  device: z.enum(deviceWishes).default(defaults.device),
   niceness: z.int().min(0).max(19).default(defaults.niceness),
   blobBytesMax: z.int().min(1).default(defaults.blobBytesMax),
 });

@@ -172,6 +172,7 @@ class RunningPeer implements Peer {
       step: progress?.step ?? 0,
       loss: progress?.loss,
       tokensPerSecond: progress?.tokensPerSecond ?? 0,
+      device: this.#session?.device,
       traffic: this.#network?.traffic() ?? { sent: 0, received: 0, byProtocol: {} },
       loopDelayP99Ms: this.#loopDelay.p99Ms(),
       memory: { peer: process.memoryUsage.rss(), engine: this.#engineMemory },
@@ -218,7 +219,8 @@ class RunningPeer implements Peer {
         run,
         runId: this.#runId,
         graph,
-        config: this.#config,
+        // A device that ended the engine twice is not tried a third time.
+        config: this.#restarts > 1 ? { ...this.#config, device: 'cpu' } : this.#config,
         role: run.founders.includes(this.id) ? 'member' : this.#config.role,
         invitation: this.#store.getSetting(invitationSetting),
       },

@@ -10,6 +10,7 @@
 import type { Cid, PeerId, RunConfig } from '@murmuration/base';
 import {
   createEngine,
+  type DeviceChoice,
   type EncodedDelta,
   type Engine,
   type EngineState,
@@ -67,6 +68,7 @@ export class Session {
   readonly #init: SessionInit;
   readonly #components: SessionComponents;
   readonly #engine: Engine;
+  readonly #device: DeviceChoice;
   readonly #replica: Replica;
   readonly #lane: EngineLane;
   readonly #trainer: Trainer;
@@ -99,6 +101,7 @@ export class Session {
       directory: `${components.store.directory}/engine`,
       data: config.data,
       threads: config.threads,
+      device: config.device,
       niceness: config.niceness,
       onProgress: (progress) => session?.noteProgress(progress),
       onExit: fail,
@@ -120,6 +123,7 @@ export class Session {
     this.#init = init;
     this.#components = components;
     this.#engine = engine;
+    this.#device = state.device;
     const { store, network } = components;
     this.#replica = createReplica(
       { run: init.run, runId: init.runId, self: store.identity.peer, role: init.role },
@@ -175,6 +179,11 @@ export class Session {
     return this.#failed;
   }
 
+  /** Where the engine trains. */
+  get device(): DeviceChoice {
+    return this.#device;
+  }
+
   get progress(): TrainProgress | undefined {
     return this.#progress;
   }
@@ -212,6 +221,7 @@ export class Session {
       head: state.head.height,
       parameters: state.parameters,
       restored: state.step > 0 || state.head.height > 0,
+      device: state.device,
     });
     const ledger = [];
     for (let height = 1; ; ) {

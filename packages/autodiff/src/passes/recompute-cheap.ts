@@ -1,5 +1,10 @@
 import { intOf, type Model, type Node } from '@murmuration/onnx';
-import { recomputeBytesMin, recomputeOperationsMax, recomputeSourceRatio } from '../defaults.ts';
+import {
+  recomputeBytesMin,
+  recomputeNodesMax,
+  recomputeOperationsMax,
+  recomputeSourceRatio,
+} from '../defaults.ts';
 import { repeatNodes, splitTraining, type TrainingParts } from './repeat-nodes.ts';
 import { type ValueBytes, valueBytes } from './value-bytes.ts';
 
@@ -62,6 +67,7 @@ function recipeOf(
       return true;
     }
     if (seen.has(producer)) return true;
+    if (seen.size === recomputeNodesMax) return false;
     seen.add(producer);
     const cost = elementCost(producer, sizes);
     const elements = sizes.elements(producer.outputs[0] ?? '');

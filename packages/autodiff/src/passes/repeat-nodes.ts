@@ -59,19 +59,36 @@ export function repeatNodes(model: Model, parts: TrainingParts, kept: ReadonlySe
     }
   };
   const nodes: Node[] = [...forward];
+  const positions = new Map(forward.map((node, index) => [node, index]));
+  const copied = new Set<Node>();
   const copies = new Map<string, string>();
+  const mapped = (value: string): string => (kept.has(value) ? value : (copies.get(value) ?? value));
+
+  /** The nodes that must be copied for a value, with those that they need. */
+  const missing = (value: string): readonly Node[] => {
+    const found = new Set<Node>();
+    const open = [value];
+    for (let next = open.pop(); next !== undefined; next = open.pop()) {
+      const producer = producers.get(next);
+      if (!producer || kept.has(next) || copied.has(producer) || found.has(producer)) continue;
+      if (!isRepeatable(producer)) continue;
+      found.add(producer);
+      open.push(...producer.inputs);
+    }
+    return [...found].toSorted((left, right) => (positions.get(left) ?? 0) - (positions.get(right) ?? 0));
+  };
+
   const again = (value: string): string => {
-    const producer = producers.get(value);
-    if (!producer || kept.has(value) || !isRepeatable(producer)) return value;
-    const known = copies.get(value);
-    if (known !== undefined) return known;
-    const inputs = producer.inputs.map(again);
-    const outputs = producer.outputs.map((output) => (output === '' ? '' : fresh(output)));
-    producer.outputs.forEach((output, index) => {
-      if (output !== '') copies.set(output, outputs[index] as string);
-    });
-    nodes.push({ ...producer, name: fresh(producer.name), inputs, outputs });
-    return copies.get(value) as string;
+    for (const node of missing(value)) {
+      const inputs = node.inputs.map(mapped);
+      const outputs = node.outputs.map((output) => (output === '' ? '' : fresh(output)));
+      node.outputs.forEach((output, index) => {
+        if (output !== '') copies.set(output, outputs[index] as string);
+      });
+      copied.add(node);
+      nodes.push({ ...node, name: fresh(node.name), inputs, outputs });
+    }
+    return mapped(value);
   };
   for (const node of backward)
     nodes.push(subgraphsOf(node).length > 0 ? node : { ...node, inputs: node.inputs.map(again) });

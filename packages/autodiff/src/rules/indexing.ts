@@ -1,4 +1,5 @@
 import { type Attributes, int, intOf, ints, text, textOf } from '@murmuration/onnx';
+import { padAxes } from '../pad-axes.ts';
 import { scatterBack } from './layout.ts';
 import { fromFront, type GradientRule, type GradientRules, type RuleContext } from './rule.ts';
 
@@ -47,18 +48,17 @@ function putBetween(context: RuleContext, axis: number, position: number): strin
   const { op, backward, gradient } = context;
   const { graph } = backward;
   const size = context.shape(0)[axis];
-  const axes = graph.int64s([axis]);
   const scalar = context.backward.shapeOf(context.input(1)).length === 0;
-  const thin = scalar ? op('Unsqueeze', [gradient, axes]) : gradient;
+  const thin = scalar ? op('Unsqueeze', [gradient, graph.int64s([axis])]) : gradient;
   if (typeof size === 'number') {
     const before = fromFront(position, size);
-    return op('Pad', [thin, graph.int64s([before, size - 1 - before]), '', axes]);
+    return padAxes(backward, thin, [axis], graph.int64s([before, size - 1 - before]));
   }
   const others = op('Sub', [backward.sizeValue(context.input(0), axis), graph.int64s([1])]);
   const known = graph.int64s([position < 0 ? -1 - position : position]);
   const rest = op('Sub', [others, known]);
   const pads = position < 0 ? [rest, known] : [known, rest];
-  return op('Pad', [thin, op('Concat', pads, { axis: int(0) }), '', axes]);
+  return padAxes(backward, thin, [axis], op('Concat', pads, { axis: int(0) }));
 }
 
 const gather: GradientRule = (context) => {

@@ -1,12 +1,22 @@
-import { floatOf, int, intOf, ints, intsOf, type Tensor, textOf } from '@murmuration/onnx';
+import { type Dimension, floatOf, int, intOf, ints, intsOf, type Tensor, textOf } from '@murmuration/onnx';
 import { AutodiffError } from '../errors.ts';
-import { cropping, type Interpolation, interpolationMatrix, isKnownInterpolation } from '../interpolation.ts';
+import {
+  cropping,
+  type Interpolation,
+  interpolationMatrix,
+  isKnownInterpolation,
+  repetitions,
+  wholeAxis,
+} from '../interpolation.ts';
+import { interpolationAtRunTime } from '../interpolation-at-run-time.ts';
 import { fromFront, type GradientRule, type GradientRules, type RuleContext, unsupported } from './rule.ts';
 
-/** An axis that changes, and how. */
+/** An axis that changes, and how; its sizes may be known only when the graph runs. */
 interface ResizedAxis extends Interpolation {
   readonly axis: number;
 }
+
+type Sizes = readonly Dimension[];
 
 /** Constant numbers of an input, floats too. */
 function constantNumbers({ backward, node }: RuleContext, value: string): readonly number[] {
@@ -33,7 +43,7 @@ function sizeOf({ node }: RuleContext, value: string, size: unknown): number {
 function scalesOf(context: RuleContext, axes: readonly number[]): readonly number[] | undefined {
   const { node, backward } = context;
   const [x, scales, sizes] = [context.input(0), context.input(2), context.input(3)];
-  if (scales !== '') return constantNumbers(context, scales);
+  if (scales !== '' && backward.knownShape(scales)?.[0] !== 0) return constantNumbers(context, scales);
   const policy = textOf(node, 'keep_aspect_ratio_policy', 'stretch');
   if (policy === 'stretch') return undefined;
   const from = backward.shapeOf(x);
@@ -54,8 +64,7 @@ function cropsOf(context: RuleContext, count: number): readonly (readonly [numbe
 /** The axes that change, in ascending order. */
 function resizedAxes(context: RuleContext): readonly ResizedAxis[] {
   const { node, backward } = context;
-  const [x, y] = [context.input(0), context.output(0)];
-  const [from, to] = [backward.shapeOf(x), backward.shapeOf(y)];
+  const [from, to] = [context.input(0), context.output(0)].map(backward.shapeOf) as [Sizes, Sizes];
   const axes = (intsOf(node, 'axes') ?? from.map((_, axis) => axis)).map((axis) =>
     fromFront(axis, from.length),
   );
@@ -66,14 +75,15 @@ function resizedAxes(context: RuleContext): readonly ResizedAxis[] {
     const crop = crops[index] as readonly [number, number];
     const stays = scales ? scales[index] === 1 : from[axis] === to[axis] && from[axis] !== '?';
     if (stays && isWhole(crop)) return [];
-    const [inputs, outputs] = [sizeOf(context, x, from[axis]), sizeOf(context, y, to[axis])];
+    const [inputs, outputs] = [from[axis] ?? '?', to[axis] ?? '?'];
+    const known = typeof inputs === 'number' && typeof outputs === 'number';
     return [
       {
         axis,
         inputs,
         outputs,
         crop,
-        scale: scales?.[index] ?? Math.fround(outputs / inputs),
+        scale: scales?.[index] ?? (known ? Math.fround(outputs / inputs) : undefined),
         mode: textOf(node, 'mode', 'nearest'),
         coordinates: textOf(node, 'coordinate_transformation_mode', 'half_pixel'),
         rounding: textOf(node, 'nearest_mode', 'round_prefer_floor'),
@@ -92,70 +102,71 @@ function resizedAxes(context: RuleContext): readonly ResizedAxis[] {
   return changed.toSorted((a, b) => a.axis - b.axis);
 }
 
-/** Whether each input is simply repeated a whole number of times. */
-function repeats(axis: ResizedAxis): boolean {
-  const times = axis.outputs / axis.inputs;
-  return (
-    Number.isInteger(times) &&
-    interpolationMatrix(axis).every((weight, place) => {
-      const output = Math.floor(place / axis.inputs);
-      return weight === (Math.floor(output / times) === place % axis.inputs ? 1 : 0);
-    })
-  );
-}
-
 /** The gradient of repeated pixels: the sum over each block, which is its mean times its size. */
-function sumBlocks({ op, backward, gradient }: RuleContext, axes: readonly ResizedAxis[]): string {
-  const factors = [2, 3].map((axis) => {
-    const resized = axes.find((each) => each.axis === axis);
-    return resized ? resized.outputs / resized.inputs : 1;
-  });
+function sumBlocks({ op, backward, gradient }: RuleContext, times: ReadonlyMap<number, number>): string {
+  const factors = [2, 3].map((axis) => times.get(axis) ?? 1);
   const mean = op('AveragePool', [gradient], { kernel_shape: ints(factors), strides: ints(factors) });
   const size = factors.reduce((product, factor) => product * factor, 1);
   return op('Mul', [mean, backward.number(size, gradient)]);
 }
 
-/** A constant matrix of the type of the gradient. */
-function matrixOf({ backward, gradient, output }: RuleContext, axis: ResizedAxis): string {
-  const values = interpolationMatrix(axis);
+/** The weights [outputs, inputs] of an axis in the type of the gradient: a constant, or computed as the graph runs. */
+function weightsOf(context: RuleContext, axis: ResizedAxis): string {
+  const { backward, gradient, output } = context;
+  const whole = wholeAxis(axis);
+  if (!whole) return backward.castLike(interpolationAtRunTime(context, axis), gradient);
+  const values = interpolationMatrix(whole);
   const type = backward.typeOf(gradient) === 'float64' ? 'float64' : 'float32';
   const data = type === 'float64' ? values : Float32Array.from(values);
   const tensor: Tensor = {
     name: `${output(0)}.weights${axis.axis}`,
     type,
-    shape: [axis.outputs, axis.inputs],
+    shape: [whole.outputs, whole.inputs],
     data,
   };
   return backward.graph.initializer(tensor);
 }
 
+/** Mᵀ along one axis; what lies behind the axis is rows that are carried along. */
+function shrink(context: RuleContext, value: string, axis: ResizedAxis): string {
+  const { op, backward } = context;
+  const weights = weightsOf(context, axis);
+  const turned = (): string => op('Transpose', [weights], { perm: ints([1, 0]) });
+  const rank = context.shape(0).length;
+  const behind = context
+    .shape(0)
+    .slice(axis.axis + 1)
+    .reduce<number>((product, size) => product * (typeof size === 'number' ? size : Number.NaN), 1);
+  if (typeof axis.outputs === 'number' && Number.isSafeInteger(behind)) {
+    const { graph } = backward;
+    if (behind === 1) return op('MatMul', [op('Reshape', [value, graph.int64s([-1, axis.outputs])]), weights]);
+    return op('MatMul', [turned(), op('Reshape', [value, graph.int64s([-1, axis.outputs, behind])])]);
+  }
+  if (axis.axis === rank - 1) return op('MatMul', [value, weights]);
+  if (axis.axis === rank - 2) return op('MatMul', [turned(), value]);
+  const last = Array.from({ length: rank }, (_, each) => each)
+    .with(axis.axis, rank - 1)
+    .with(rank - 1, axis.axis);
+  const swap = { perm: ints(last) };
+  return op('Transpose', [op('MatMul', [op('Transpose', [value], swap), weights])], swap);
+}
+
 /**
- * Resizing is linear along each axis: y = M·x, so the gradient is dx = Mᵀ·dy, axis by axis from the last to the first,
- * while what lies behind the axis is rows that are carried along.
+ * Resizing is linear along each axis: y = M·x, so the gradient is dx = Mᵀ·dy, axis by axis from the last to the first.
  */
 const resize: GradientRule = (context) => {
-  const { op, backward, gradient, node } = context;
+  const { op, backward, gradient } = context;
   const x = context.input(0);
   const axes = resizedAxes(context);
-  const shape = backward.shapeOf(x);
-  const last = axes.every(({ axis }) => axis >= 2) && shape.length === 4;
-  if (axes.length > 0 && last && backward.typeOf(x) === 'float32' && axes.every(repeats))
-    return [sumBlocks(context, axes)];
-  const { graph } = backward;
-  let result = gradient;
-  for (const axis of axes.toReversed()) {
-    const behind = shape
-      .slice(axis.axis + 1)
-      .reduce<number>((product, size) => product * sizeOf(context, node.name, size), 1);
-    const rows = op('Reshape', [
-      result,
-      graph.int64s(behind === 1 ? [-1, axis.outputs] : [-1, axis.outputs, behind]),
-    ]);
-    const weights = matrixOf(context, axis);
-    const turned = (): string => op('Transpose', [weights], { perm: ints([1, 0]) });
-    result = op('MatMul', behind === 1 ? [rows, weights] : [turned(), rows]);
-  }
-  return [axes.length === 0 ? gradient : op('Reshape', [result, backward.shapeValue(x)])];
+  if (axes.length === 0) return [gradient];
+  const times = new Map(axes.map((axis) => [axis.axis, repetitions(axis)]));
+  const repeats = [...times].every(([axis, count]) => axis >= 2 && count !== undefined);
+  if (repeats && context.shape(0).length === 4 && backward.typeOf(x) === 'float32')
+    return [sumBlocks(context, times as ReadonlyMap<number, number>)];
+  const result = axes
+    .toReversed()
+    .reduce<string>((value, axis) => shrink(context, value, axis), gradient);
+  return [op('Reshape', [result, backward.shapeValue(x)])];
 };
 
 /** Channels that go into blocks of pixels come back out of them. */

@@ -1,5 +1,6 @@
 import { int, intOf, ints, intsOf } from '@murmuration/onnx';
 import { blockElementsMax } from '../defaults.ts';
+import { padAxes } from '../pad-axes.ts';
 import { fromFront, type GradientRule, type GradientRules, type RuleContext, unsupported } from './rule.ts';
 import { unitMatrix } from './unit-matrix.ts';
 
@@ -20,7 +21,7 @@ function fitted({ op, backward }: RuleContext, value: string, like: string, axis
   const pads = known
     ? graph.int64s([0, after - before])
     : op('Concat', [graph.int64s([0]), op('Sub', [to, from])], { axis: int(0) });
-  return op('Pad', [value, pads, '', graph.int64s([axis])]);
+  return padAxes(backward, value, [axis], pads);
 }
 
 /** Zeros in place of the half of a spectrum that a one-sided transform leaves out. */
@@ -29,7 +30,7 @@ function wholeSpectrum(context: RuleContext, axis: number, length: string): stri
   const { graph } = backward;
   const missing = op('Sub', [length, backward.sizeValue(gradient, axis)]);
   const pads = op('Concat', [graph.int64s([0]), missing], { axis: int(0) });
-  return op('Pad', [gradient, pads, '', graph.int64s([axis])]);
+  return padAxes(backward, gradient, [axis], pads);
 }
 
 /** How often each bin of a one-sided spectrum occurs in the whole: once at both ends, else twice. */

@@ -4,6 +4,7 @@
  * per sliced axis; where sizes are known the lists are constants.
  */
 import { type Dimension, int } from '@murmuration/onnx';
+import { padAxes } from '../pad-axes.ts';
 import { fromFront, type RuleContext } from './rule.ts';
 
 interface Sliced {
@@ -57,9 +58,8 @@ function spreadApart(context: RuleContext, { axes, steps }: Sliced): string {
   axes.forEach((axis, index) => {
     const step = Math.abs(steps[index] ?? 1);
     if (step === 1) return;
-    const inner = graph.int64s([axis + 1]);
-    const apart = op('Unsqueeze', [gradient, inner]);
-    const padded = op('Pad', [apart, graph.int64s([0, step - 1]), '', inner]);
+    const apart = op('Unsqueeze', [gradient, graph.int64s([axis + 1])]);
+    const padded = padAxes(backward, apart, [axis + 1], graph.int64s([0, step - 1]));
     const shape = backward.shapeOf(gradient);
     const merged = shape.map((_, each) =>
       each === axis
@@ -99,9 +99,8 @@ export function slice(context: RuleContext): string | undefined {
       return step === 0 ? start : start - ((spreadSizes[index] as number) / step - 1) * step;
     });
     const after = before.map((start, index) => (sizes[index] ?? 0) - start - (spreadSizes[index] ?? 0));
-    return op('Pad', [spread, graph.int64s([...before, ...after]), '', graph.int64s(axes)]);
+    return padAxes(backward, spread, axes, graph.int64s([...before, ...after]));
   }
-  const axisList = graph.int64s(axes);
   const length = backward.sizesValue(spread, axes);
   const backwards = steps.some((step) => step < 0);
   const turnedLength = backwards
@@ -112,5 +111,5 @@ export function slice(context: RuleContext): string | undefined {
     : undefined;
   const before = turnedLength ? op('Sub', [first, turnedLength]) : first;
   const missing = op('Sub', [backward.sizesValue(context.input(0), axes), op('Add', [before, length])]);
-  return op('Pad', [spread, op('Concat', [before, missing], { axis: int(0) }), '', axisList]);
+  return padAxes(backward, spread, axes, op('Concat', [before, missing], { axis: int(0) }));
 }

@@ -2,6 +2,9 @@ import { type Attributes, float, int, ints, microsoft, text } from '@murmuration
 import { tensor } from '../run-model.ts';
 import { type CaseInput, integers, type RuleCase } from './rule-case.ts';
 
+/** An image of which all sizes may be symbols. */
+const anyImage = (...shape: readonly number[]): CaseInput => ({ shape });
+
 /** An image of which batch and channels may be symbols. */
 const image = (...shape: readonly number[]): CaseInput => ({
   shape,
@@ -24,27 +27,52 @@ const settings = (mode: string, coordinates: string, more: Attributes = {}): Att
 });
 
 /** Larger, smaller, and by scales that are no whole numbers. */
-const byMode: readonly RuleCase[] = ['nearest', 'linear', 'cubic'].flatMap((mode) =>
-  coordinateModes.flatMap((coordinates): readonly RuleCase[] => [
+const byMode: readonly RuleCase[] = ['nearest', 'linear', 'cubic'].flatMap((mode) => {
+  const input = mode === 'cubic' ? image : anyImage;
+  return coordinateModes.flatMap((coordinates): readonly RuleCase[] => [
     {
       operator: 'Resize',
-      inputs: [image(2, 3, 4, 5), 'absent', scales(1, 1, 1.6, 2)],
+      inputs: [input(2, 3, 4, 5), 'absent', scales(1, 1, 1.6, 2)],
       attributes: settings(mode, coordinates),
       note: `${mode}, ${coordinates}, larger`,
     },
     {
       operator: 'Resize',
-      inputs: [image(1, 2, 7, 6), 'absent', 'absent', integers([3, 4])],
+      inputs: [input(1, 2, 7, 6), 'absent', 'absent', integers([3, 4])],
       attributes: settings(mode, coordinates, { axes: ints([2, 3]) }),
       note: `${mode}, ${coordinates}, smaller`,
     },
-  ]),
-);
+  ]);
+});
+
+/** Every pixel a whole number of times, also where the sizes are symbols; and an axis in the middle. */
+const repeated: readonly RuleCase[] = [
+  ...coordinateModes.map((coordinates) => ({
+    operator: 'Resize',
+    inputs: [anyImage(2, 3, 4, 5), 'absent', scales(1, 1, 2, 3)] as const,
+    attributes: settings('nearest', coordinates, {
+      nearest_mode: text(coordinates === 'asymmetric' ? 'floor' : 'round_prefer_floor'),
+    }),
+    note: `${coordinates}, 2 and 3 times`,
+  })),
+  {
+    operator: 'Resize',
+    inputs: [anyImage(2, 3, 4), 'absent', scales(1, 1, 2)],
+    attributes: settings('nearest', 'asymmetric', { nearest_mode: text('floor') }),
+    note: 'a row, 2 times',
+  },
+  {
+    operator: 'Resize',
+    inputs: [anyImage(2, 3, 4, 5), 'absent', scales(1, 2, 1, 1)],
+    attributes: settings('nearest', 'asymmetric', { nearest_mode: text('floor') }),
+    note: 'channels, 2 times',
+  },
+];
 
 const roundings: readonly RuleCase[] = ['round_prefer_floor', 'round_prefer_ceil', 'floor', 'ceil'].map(
   (rounding) => ({
     operator: 'Resize',
-    inputs: [image(1, 2, 4, 6), 'absent', scales(1, 1, 2, 0.5)],
+    inputs: [anyImage(1, 2, 4, 6), 'absent', scales(1, 1, 2, 0.5)],
     attributes: settings('nearest', 'half_pixel', { nearest_mode: text(rounding) }),
     note: rounding,
   }),
@@ -106,6 +134,7 @@ const sampling: readonly RuleCase[] = [
 /** Resizing, and moving channels into pixels and back. */
 export const resizeCases: readonly RuleCase[] = [
   ...byMode,
+  ...repeated,
   ...roundings,
   ...sampling,
   {

@@ -1,4 +1,8 @@
+import type { DeviceWish } from '@murmuration/engine';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+
+/** As the engine names them, which is loaded only when it is needed. */
+const devices = ['auto', 'cpu', 'cuda', 'webgpu', 'dml', 'coreml'] as const satisfies readonly DeviceWish[];
 
 export const defaultStore = 'murmuration-peer';
 
@@ -53,6 +57,12 @@ export const withPeerOptions = (command: Command): Command =>
       collect,
     )
     .option('--threads <count>', 'threads of the engine (default: half of the cores)', wholeNumber(1, 256))
+    .addOption(
+      new Option(
+        '--device <name>',
+        'where to train; auto is the best device that starts (default: auto)',
+      ).choices(devices),
+    )
     .option(
       '--niceness <value>',
       'how far the engine gives way to other programs, 0 to 19',
@@ -69,6 +79,7 @@ export interface PeerOptions {
   readonly data?: string[];
   readonly listen?: string[];
   readonly threads?: number;
+  readonly device?: DeviceWish;
   readonly niceness?: number;
   readonly observer: boolean;
   readonly mdns: boolean;

@@ -12,9 +12,9 @@ import type { Optimizer } from '../optimizers/optimizer.ts';
 import { type TrainingGraph, wantedBy } from '../training-graph.ts';
 import {
   createDeviceSession,
-  DeviceVector,
   type DeviceSession,
   type DeviceTensors,
+  DeviceVector,
   disposeTensors,
 } from './device-session.ts';
 import { createNormGraph, createSumGraph, createUpdateGraph, type UpdateGraph } from './update-graph.ts';
@@ -105,7 +105,7 @@ class DeviceLearner implements Learner {
       this.#collected.replace(outputsOf('next:sum:', sums));
     }
     optimizer.collected++;
-    return ((outputs['loss'] as Tensor).data as Float32Array)[0] as number;
+    return ((outputs.loss as Tensor).data as Float32Array)[0] as number;
   }
 
   discard(): void {

@@ -39,7 +39,8 @@ async function load(
 ): Promise<InferenceSession> {
   try {
     return await InferenceSession.create(writeModel(model), {
-      executionProviders: ['webgpu'],
+      // Moving channels to the end breaks graphs with Resize in this version of onnxruntime.
+      executionProviders: [{ name: 'webgpu', preferredLayout: 'NCHW' }],
       graphOptimizationLevel: 'all',
       freeDimensionOverrides: dimensions,
       logSeverityLevel: 3,

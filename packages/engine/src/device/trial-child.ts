@@ -38,7 +38,7 @@ async function measure(device: AcceleratorName | 'cpu', bytes: Uint8Array): Prom
   for (let run = 0; run <= trialRuns; run++) {
     const startedMs = performance.now();
     const outputs = await session.run({ matrix });
-    mean = (outputs['mean']?.data as Float32Array)[0] as number;
+    mean = ((outputs.mean as Tensor).data as Float32Array)[0] as number;
     if (run > 0) shortestMs = Math.min(shortestMs, performance.now() - startedMs);
   }
   return [mean, shortestMs];
@@ -49,7 +49,10 @@ async function attempt(device: AcceleratorName): Promise<TrialResult> {
   const [mean, deviceMs] = await measure(device, bytes);
   const [expected, cpuMs] = await measure('cpu', bytes);
   if (!(Math.abs(mean - expected) <= 1e-2 * Math.abs(expected)))
-    return { kind: 'failed', reason: `products of matrices are wrong: expected a mean of ${expected}, got ${mean}` };
+    return {
+      kind: 'failed',
+      reason: `products of matrices are wrong: expected a mean of ${expected}, got ${mean}`,
+    };
   return { kind: 'ran', speed: cpuMs / deviceMs };
 }
 

@@ -4,10 +4,15 @@
  * The rules are those of `optimizers/`, and their states lie in the same flat vectors.
  */
 import type { ParameterLayout, RunConfig, TensorSlot } from '@murmuration/base';
-import { createGraphBuilder, type GraphBuilder, type Model, type ParameterDeclaration } from '@murmuration/onnx';
+import {
+  createGraphBuilder,
+  type GraphBuilder,
+  type Model,
+  type ParameterDeclaration,
+} from '@murmuration/onnx';
 import { adamwScalars } from '../optimizers/adamw.ts';
-import { isMatrix } from '../optimizers/ranges.ts';
 import { orthogonalize } from '../optimizers/newton-schulz.ts';
+import { isMatrix } from '../optimizers/ranges.ts';
 import type { VectorPart } from './device-session.ts';
 
 /** What a step's numbers depend on: as `StepContext` of the host's rules. */
@@ -78,9 +83,9 @@ const adamw = ({ beta1, beta2, epsilon }: AdamW): SlotRule => ({
   step(context) {
     const { graph, states, number } = context;
     const g = scaledBy(context, 'scale');
-    const first = blend(graph, states['first'] as string, beta1, g, 1 - beta1);
+    const first = blend(graph, states.first as string, beta1, g, 1 - beta1);
     const squared = graph.node('Mul', [g, g]);
-    const second = blend(graph, states['second'] as string, beta2, squared, 1 - beta2);
+    const second = blend(graph, states.second as string, beta2, squared, 1 - beta2);
     const root = graph.node('Mul', [graph.node('Sqrt', [second]), number('adamw.correction')]);
     const by = graph.node('Div', [
       graph.node('Mul', [first, number('adamw.rate')]),
@@ -95,7 +100,7 @@ const sgd = ({ momentum: mu, nesterov }: Extract<Inner['optimizer'], { kind: 'sg
   step(context) {
     const { graph, states, number } = context;
     const g = scaledBy(context, 'scale');
-    const momentum = blend(graph, states['momentum'] as string, mu, g, 1);
+    const momentum = blend(graph, states.momentum as string, mu, g, 1);
     const direction = nesterov ? blend(graph, momentum, mu, g, 1) : momentum;
     const by = graph.node('Mul', [direction, number('rate')]);
     return { parameter: descend(context, 'keep', by), momentum };
@@ -111,7 +116,7 @@ const muon = ({ momentum: mu, nesterov, iterations }: Muon): SlotRule => ({
     const rows = slot.shape[0] as number;
     const columns = slot.length / rows;
     const g = scaledBy(context, 'scale');
-    const momentum = blend(graph, states['momentum'] as string, mu, g, 1 - mu);
+    const momentum = blend(graph, states.momentum as string, mu, g, 1 - mu);
     const direction = nesterov ? blend(graph, momentum, mu, g, 1 - mu) : momentum;
     const matrix = graph.node('Reshape', [direction, graph.int64s([rows, columns])]);
     const orthogonal = orthogonalize(graph, matrix, { iterations, tall: rows > columns });
@@ -132,7 +137,11 @@ const average = (momentum: number): SlotRule => ({
   },
 });
 
-function ruleOf(optimizer: Inner['optimizer'], slot: TensorSlot, declaration: ParameterDeclaration): SlotRule {
+function ruleOf(
+  optimizer: Inner['optimizer'],
+  slot: TensorSlot,
+  declaration: ParameterDeclaration,
+): SlotRule {
   if (declaration.update) return average(declaration.update.momentum);
   switch (optimizer.kind) {
     case 'adamw':

@@ -7,8 +7,8 @@ import {
   floatOf,
   inferShapes,
   int,
-  ints,
   intOf,
+  ints,
   type Model,
   microsoft,
   type Node,
@@ -75,6 +75,38 @@ const hardSigmoid: Rewriting = (node, graph) => {
   return true;
 };
 
+/** max + ln Σ exp(x − max): WebGPU's kernel overflows from 89 on. */
+const reduceLogSumExp: Rewriting = (node, graph) => {
+  const [x = '', axes = ''] = node.inputs;
+  if (axes === '') return false;
+  const keepdims = { keepdims: int(1) };
+  const max = graph.node('ReduceMax', [x, axes], keepdims);
+  const sum = graph.node('ReduceSum', [graph.node('Exp', [graph.node('Sub', [x, max])]), axes], keepdims);
+  const isKept = intOf(node, 'keepdims', 1) !== 0;
+  const [output = ''] = node.outputs;
+  const whole = graph.node('Add', [max, graph.node('Log', [sum])], {}, isKept ? output : undefined);
+  if (!isKept) graph.node('Squeeze', [whole, axes], {}, output);
+  return true;
+};
+
+/** y = x · r · scale with r = 1 ÷ √(mean x² + ε): WebGPU's kernel leaves r, its second output, unwritten. */
+const simplifiedLayerNormalization: Rewriting = (node, graph) => {
+  const [x = '', scale = ''] = node.inputs;
+  const [y = '', inverse = ''] = node.outputs;
+  const rank = graph.rankOf(x);
+  if (inverse === '') return false;
+  const axis = intOf(node, 'axis', -1);
+  if (rank === undefined && axis !== -1) return false;
+  const first = axis < 0 ? axis : axis - (rank as number);
+  const axes = graph.int64s(Array.from({ length: -first }, (_, index) => first + index));
+  const mean = graph.node('ReduceMean', [graph.node('Mul', [x, x]), axes], { keepdims: int(1) });
+  const shifted = graph.node('Add', [mean, graph.float32(floatOf(node, 'epsilon', 1e-5))]);
+  const root = graph.node('Sqrt', [shifted]);
+  graph.node('Div', [graph.float32(1), root], {}, inverse);
+  graph.node('Mul', [graph.node('Mul', [x, inverse]), scale], {}, y);
+  return true;
+};
+
 /** A shader may bind so many buffers everywhere, a split's input among them. */
 const buffersMax = 8;
 
@@ -98,6 +130,8 @@ const rewritings: Readonly<Record<string, Rewriting>> = {
   [`${microsoft}:FusedMatMul`]: fusedMatMul,
   ':LogSoftmax': logSoftmax,
   ':HardSigmoid': hardSigmoid,
+  ':ReduceLogSumExp': reduceLogSumExp,
+  ':SimplifiedLayerNormalization': simplifiedLayerNormalization,
   ':Split': split,
 };
 

@@ -78,11 +78,13 @@ export function splitMatrices(
 ): { readonly matrices: readonly MatrixRange[]; readonly others: readonly TrainedRange[] } {
   const trained = place(declarations, layout).filter(([, { update }]) => !update);
   return {
-    matrices: trained.filter((placed) => isMatrix(...placed)).map((placed) => {
-      const [{ shape, length }] = placed;
-      const rows = shape[0] as number;
-      return { ...rangeOf(placed), rows, columns: length / rows };
-    }),
+    matrices: trained
+      .filter((placed) => isMatrix(...placed))
+      .map((placed) => {
+        const [{ shape, length }] = placed;
+        const rows = shape[0] as number;
+        return { ...rangeOf(placed), rows, columns: length / rows };
+      }),
     others: join(trained.filter((placed) => !isMatrix(...placed)).map(rangeOf)),
   };
 }

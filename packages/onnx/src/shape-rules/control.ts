@@ -1,10 +1,13 @@
 /**
- * Branches and loops. A branch is inferred once. A loop's body is inferred with what is known of the carried values
+ * Branches and loops. A branch is inferred once, and not at all when its condition is known to choose the other one.
+ * Where it is not, a branch whose shapes contradict each other is one that cannot run: sizes are often what the
+ * condition is about. What is known is then what is known of the other branch. A loop's body is inferred with what is known of the carried values
  * before the first turn; if they come out otherwise, again with what both have in common, and if that does not hold
  * either, with nothing known. Deep inside other bodies the first attempts are left out, so that nesting costs no
  * more than a constant factor.
  */
 import { unknown } from '../dimension.ts';
+import { OnnxError } from '../errors.ts';
 import { type Dimension, type Graph, graphOf, intOf, intsOf } from '../model.ts';
 import {
   axisOf,
@@ -59,15 +62,31 @@ function settle(
   return [...before, ...turn(before).slice(before.length)];
 }
 
+/** Whether an error says that shapes contradict each other, rather than that a value is missing. */
+const isContradiction = (error: unknown): error is OnnxError =>
+  error instanceof OnnxError && error.code === 'invalid-model' && error.facts.input === undefined;
+
+/** What is known of a branch's outputs, or the contradiction because of which it cannot run. */
+function inferBranch(context: ShapeContext, graph: Graph): readonly KnownValue[] | OnnxError {
+  try {
+    return context.inferBody(graph, []);
+  } catch (error) {
+    if (isContradiction(error)) return error;
+    throw error;
+  }
+}
+
 const branch: ShapeRule = (context) => {
-  const yes = context.inferBody(bodyOf(context, 'then_branch'), []);
-  const no = context.inferBody(bodyOf(context, 'else_branch'), []);
+  const [yes, no] = ['then_branch', 'else_branch'].map((name) => bodyOf(context, name)) as [Graph, Graph];
   const condition = context.inputs[0]?.elements?.[0];
-  return context.node.outputs.map((_, index) => {
-    const a: KnownValue = yes[index] ?? { type: 'float32' };
-    const b: KnownValue = no[index] ?? { type: 'float32' };
-    return condition === 1 ? a : condition === 0 ? b : common(a, b);
-  });
+  const possible = condition === 1 ? [yes] : condition === 0 ? [no] : [yes, no];
+  const inferred = possible.map((graph) => inferBranch(context, graph));
+  const consistent = inferred.filter((values): values is readonly KnownValue[] => !(values instanceof OnnxError));
+  const [first, second = first] = consistent;
+  if (!first || !second) throw inferred[0];
+  return context.node.outputs.map((_, index) =>
+    common(first[index] ?? { type: 'float32' }, second[index] ?? { type: 'float32' }),
+  );
 };
 
 const loop: ShapeRule = (context) => {

@@ -22,6 +22,7 @@ import { build } from './constant-tensor.ts';
 import { inlineBranch, unrollLoop } from './control-flow.ts';
 import { foldCost, foldNode } from './fold.ts';
 import { contentOf, createSession, Scope, type Session } from './scope.ts';
+import { padsSomeAxes, withWholePads } from './whole-pads.ts';
 
 /** Operators whose outputs differ from run to run. */
 const random: ReadonlySet<string> = new Set([
@@ -138,6 +139,11 @@ function visit(original: Node, scope: Scope): void {
   };
   if (node.domain === '' && node.operator === 'Loop' && unrollLoop(node, scope, inline)) return;
   if (foldInto(node, scope)) return;
+  const padding = withWholePads(node, scope);
+  if (padding) {
+    for (const part of padding) visit(part, scope);
+    return;
+  }
   const key = expressionOf(node);
   const equal = key === undefined ? undefined : scope.equalNode(key);
   if (equal)
@@ -224,19 +230,21 @@ function withUniqueNames(graph: Graph, seen: Set<string>, names: Names): Graph {
   return { ...unique, nodes };
 }
 
-/** Whether shape inference knows a value completely that a node still computes. */
+/** Whether shape inference knows a value completely that a node still computes, or the rank of what a node pads. */
 function learnedFrom({ graph }: Model, known: ReadonlyMap<string, KnownValue>): boolean {
-  return graph.nodes.some(({ outputs }) => {
-    const used = outputs.filter((output) => output !== '');
-    return used.length > 0 && used.every((output) => knownTensor(known.get(output)));
+  const constants = new Set(graph.initializers.map(({ name }) => name));
+  return graph.nodes.some((node) => {
+    const used = node.outputs.filter((output) => output !== '');
+    const computes = used.length > 0 && used.every((output) => knownTensor(known.get(output)));
+    return computes || (constants.has(node.inputs[3] ?? '') && padsSomeAxes(node, known));
   });
 }
 
 /**
  * The same model, in opset 23, without Constant nodes, Identity (except where an output is an input), unused parts,
  * equal nodes, branches of a constant condition, loops of a constant number of rounds, and nodes whose outputs can be
- * computed ahead. Inputs and the names of outputs stay. Float initializers are not computed with: they may be
- * parameters. Idempotent. Throws `OnnxError` as `upgradeModel` does.
+ * computed ahead; Pad has pads for all axes where the rank is known. Inputs and the names of outputs stay. Float
+ * initializers are not computed with: they may be parameters. Idempotent. Throws `OnnxError` as `upgradeModel` does.
  */
 export function simplifyModel(model: Model): Model {
   const upgraded = upgradeModel(model);
