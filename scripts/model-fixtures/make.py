@@ -73,11 +73,17 @@ def file_entry(case, how, data, store, reference, parameters):
     }
 
 
+def fixed(model, name):
+    """(axis, size) of an input's axes; None where symbolic. torch.export writes what it fixed as a symbol of digits."""
+    value = next(value for value in model.graph.input if value.name == name)
+    for axis, dim in enumerate(value.type.tensor_type.shape.dim):
+        yield axis, int(dim.dim_param) if dim.dim_param.isdigit() else dim.dim_value or None
+
+
 def other_sizes(case, how, model, names, wanted, store):
     """Keeps inputs of other sizes, the loss of them, and a sketch of each gradient; gives their keys."""
     inputs = case.inputs(1)
-    declared = {value.name: [d.dim_value for d in value.type.tensor_type.shape.dim] for value in model.graph.input}
-    if any(size and size != inputs[name].shape[axis] for name in names for axis, size in enumerate(declared[name])):
+    if any(size not in (None, inputs[name].shape[axis]) for name in names for axis, size in fixed(model, name)):
         print(f"{case.name} {how.name}: the exporter fixed its sizes")
         return None
     mode = "train" if how.train else "eval"

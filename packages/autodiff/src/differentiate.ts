@@ -3,7 +3,14 @@
  * needs, newest operator set, constants folded, lowered), so that each gradient rule sees its operator in one way of
  * writing; `reverse.ts` then appends the backward graph, and passes fuse what belongs together.
  */
-import { type Model, pruneModel, simplifyModel, type Tensor, type ValueInfo } from '@murmuration/onnx';
+import {
+  type Model,
+  pruneModel,
+  simplifyModel,
+  type Tensor,
+  type ValueInfo,
+  withRunnableOpset,
+} from '@murmuration/onnx';
 import { createBackward } from './backward.ts';
 import { AutodiffError } from './errors.ts';
 import { renameOutputs } from './passes/rename-outputs.ts';
@@ -127,5 +134,5 @@ export function differentiate(model: Model, request: DifferentiateRequest): Mode
   );
   const whole = renameOutputs(backward.graph.model(), loss, named, shapes);
   const fused = runPasses(whole, fusingPasses, parameters);
-  return runPasses(fused, schedulingPasses[request.hold ?? 'costly'], parameters);
+  return withRunnableOpset(runPasses(fused, schedulingPasses[request.hold ?? 'costly'], parameters));
 }

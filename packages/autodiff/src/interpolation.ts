@@ -83,7 +83,12 @@ const cubicFilter =
   };
 
 /** Weights of the inputs around a coordinate under a filter that reaches `support` inputs to either side. */
-function filtered(axis: WholeInterpolation, center: number, filter: Filter, support: number): readonly number[] {
+function filtered(
+  axis: WholeInterpolation,
+  center: number,
+  filter: Filter,
+  support: number,
+): readonly number[] {
   const { inputs, excludesOutside } = axis;
   const stretch = axis.antialias && axis.scale < 1 ? axis.scale : 1;
   const weights = Array.from({ length: inputs }, () => 0);

@@ -5,6 +5,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
 import { type EngineRun, startEngine } from './engine-run.ts';
 import { median, pauseMs } from './measure.ts';
 import { childPids, peakMB } from './peak-memory.ts';
@@ -112,16 +113,22 @@ function tableRow(name: string, figures: StepFigures): string {
   ]);
 }
 
+/** The cases that the options ask for: `--size NAME` is one of them, `--pairs N` takes fewer or more turns. */
 function chosenCases(options: readonly string[]): readonly StepCase[] {
-  const [flag, name] = options;
-  if (flag === undefined) return stepCases;
-  const chosen = stepCases.filter((step) => step.name === name);
-  if (flag !== '--size' || chosen.length === 0 || options.length > 2)
-    throw new Error(`expected --size and one of ${stepCases.map((step) => step.name).join(', ')}`);
-  return chosen;
+  const { values } = parseArgs({
+    args: [...options],
+    options: { size: { type: 'string' }, pairs: { type: 'string' } },
+  });
+  const { size, pairs } = values;
+  const chosen = stepCases.filter(({ name }) => size === undefined || name === size);
+  if (chosen.length === 0)
+    throw new Error(`--size: expected one of ${stepCases.map(({ name }) => name).join(', ')}, got ${size}`);
+  if (pairs !== undefined && !(Number.isSafeInteger(Number(pairs)) && Number(pairs) > 0))
+    throw new Error(`--pairs: expected a number of at least 1, got ${pairs}`);
+  return chosen.map((step) => (pairs === undefined ? step : { ...step, pairs: Number(pairs) }));
 }
 
-/** Answers the question `step`: prints a table, returns its figures. Options: none, or `--size NAME`. */
+/** Answers the question `step`: prints a table, returns its figures. Options: `--size NAME`, `--pairs N`. */
 export async function bench(options: readonly string[] = []): Promise<object> {
   const cases = chosenCases(options);
   const threads = availableParallelism();

@@ -230,12 +230,12 @@ class ChildEngine implements ServedEngine {
     };
     const position = { block, height: execution.height };
     applyBlock(head, { position, after, ...(inclusion && { own: inclusion }) }, init.run.delta.feedback);
-    this.#parts.learner?.push();
+    this.#parts.learner?.push('parameters');
   }
 
   undo(block: Cid): void {
     undoBlock(this.#required().head, block);
-    this.#parts.learner?.push();
+    this.#parts.learner?.push('parameters');
   }
 
   settle(block: Cid): void {
@@ -274,7 +274,7 @@ class ChildEngine implements ServedEngine {
       decoded: executor.decode(taken.blob, taken.bytes, init.self, taken.base),
     };
     installParameters(head, values, { block, height }, inclusion, init.run.delta.feedback);
-    this.#parts.learner?.push();
+    this.#parts.learner?.push('parameters');
     this.#save();
   }
 

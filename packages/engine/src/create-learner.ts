@@ -1,9 +1,11 @@
 /** Makes the learner of a run on the chosen device, or on the CPU when the device does not take the run. */
-import type { RunConfig } from '@murmuration/base';
+import { createRandom, type RunConfig } from '@murmuration/base';
+import { deviceErrorMax } from './defaults.ts';
 import { createDeviceLearner } from './device/device-learner.ts';
-import type { DeviceChoice } from './device/devices.ts';
+import { type DeviceChoice, oneLine } from './device/devices.ts';
 import { EngineError } from './errors.ts';
 import { createHostLearner, type Learner } from './learner.ts';
+import type { RunModel } from './model.ts';
 import type { Optimizer } from './optimizers/optimizer.ts';
 import { createTrainingProgram } from './program.ts';
 import { createTrainingGraph, type TrainingGraphInit } from './training-graph.ts';
@@ -14,31 +16,93 @@ export interface PlacedLearner {
   readonly device: DeviceChoice;
 }
 
-/** Throws `EngineError` `bad-graph`. */
-export async function createLearner(
-  init: TrainingGraphInit & {
-    readonly inner: RunConfig['inner'];
-    readonly frozen: Float32Array;
-    readonly optimizer: Optimizer;
-    readonly threads: number;
-    readonly device: DeviceChoice;
-  },
-): Promise<PlacedLearner> {
-  const { optimizer, device, runModel, sizes, inner } = init;
+/** What a learner is made of; its optimizer is fresh. */
+export interface LearnerInit extends TrainingGraphInit {
+  readonly inner: RunConfig['inner'];
+  readonly frozen: Float32Array;
+  readonly optimizer: Optimizer;
+  readonly threads: number;
+  readonly device: DeviceChoice;
+}
+
+/** Small parameters of either sign; running statistics are 1, so that a variance is none that cannot be. */
+function fillParameters(parameters: Float32Array, { averages }: RunModel): void {
+  const random = createRandom('trial');
+  for (let i = 0; i < parameters.length; i++) parameters[i] = (random.unit() - 0.5) / 4;
+  for (const { start, end } of averages) parameters.fill(1, start, end);
+}
+
+/** Numbers between −1 and 1; indices stay 0, which every table has. */
+function fillInputs({ inputs }: Learner): void {
+  const random = createRandom('trial');
+  for (const { data } of Object.values(inputs))
+    if (data instanceof Float32Array) for (let i = 0; i < data.length; i++) data[i] = 2 * random.unit() - 1;
+}
+
+/** The norm of a difference as a share of the norm of what is right. */
+function relativeError(values: Float32Array, expected: Float32Array): number {
+  let squares = 0;
+  let errors = 0;
+  for (let i = 0; i < expected.length; i++) {
+    const value = expected[i] as number;
+    squares += value * value;
+    errors += (value - (values[i] as number)) ** 2;
+  }
+  return Math.sqrt(errors / squares);
+}
+
+/**
+ * Takes one step by arbitrary values on both, and forgets it. Throws `EngineError` `device-failed` when the gradients
+ * differ: kernels of a device can be wrong without a word.
+ */
+async function compare(learner: Learner, host: Learner, { optimizer, runModel }: LearnerInit): Promise<void> {
+  fillParameters(optimizer.parameters, runModel);
+  learner.push('all');
+  for (const each of [learner, host]) fillInputs(each);
+  await host.collect(0);
+  const gradient = optimizer.sum ?? optimizer.gradient;
+  const expected = gradient.slice();
+  const norm = optimizer.gradientNorm();
+  optimizer.discard();
+  await learner.collect(0);
+  await learner.pull('all');
+  const error = relativeError(gradient, expected);
+  await learner.update(0, await learner.gradientNorm());
+  optimizer.step = 0;
+  learner.push('all');
+  if (norm > 0 && Number.isFinite(norm) && !(error <= deviceErrorMax))
+    throw new EngineError(
+      `the device computes another gradient than the CPU: it differs by ${error.toPrecision(2)} of its norm`,
+      { code: 'device-failed', error },
+    );
+}
+
+async function createOnHost(init: LearnerInit): Promise<Learner> {
+  const { parameters, gradient } = init.optimizer;
+  return createHostLearner(await createTrainingProgram({ ...init, parameters, gradient }), init.optimizer);
+}
+
+async function createOnDevice(init: LearnerInit): Promise<Learner> {
+  const { optimizer, runModel, sizes, inner, frozen } = init;
   const { declarations, layout } = runModel;
-  const { parameters, gradient } = optimizer;
-  if (device.name === 'webgpu')
-    try {
-      const learner = await createDeviceLearner({
-        ...{ declarations, layout, inner, optimizer, dimensions: sizes.sizes },
-        frozen: { layout: runModel.frozen, values: init.frozen },
-        graph: createTrainingGraph(init),
-      });
-      return { learner, device };
-    } catch (error) {
-      if (!(error instanceof EngineError) || error.code !== 'device-failed') throw error;
-      return createLearner({ ...init, device: { wish: device.wish, name: 'cpu', reason: error.message } });
-    }
-  const program = await createTrainingProgram({ ...init, parameters, gradient });
-  return { learner: createHostLearner(program, optimizer), device };
+  const learner = await createDeviceLearner({
+    ...{ declarations, layout, inner, optimizer, dimensions: sizes.sizes },
+    frozen: { layout: runModel.frozen, values: frozen },
+    graph: createTrainingGraph(init),
+  });
+  await compare(learner, await createOnHost(init), init);
+  return learner;
+}
+
+/** Throws `EngineError` `bad-graph`. */
+export async function createLearner(init: LearnerInit): Promise<PlacedLearner> {
+  const { device } = init;
+  if (device.name !== 'webgpu') return { learner: await createOnHost(init), device };
+  try {
+    return { learner: await createOnDevice(init), device };
+  } catch (error) {
+    if (!(error instanceof EngineError) || error.code !== 'device-failed') throw error;
+    const instead = { wish: device.wish, name: 'cpu', reason: oneLine(error.message) } as const;
+    return { learner: await createOnHost(init), device: instead };
+  }
 }

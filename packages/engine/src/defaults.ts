@@ -62,8 +62,11 @@ export const checkpointFactsBytesMax: number = 64 * MiB;
 /** Steps that an inspection times: the first one also loads the graph. */
 export const inspectionSteps = 4;
 
-/** Side of the square matrices that a device is tried with, their products per run, and runs after the first. */
-export const trialSize = 512;
+/**
+ * Rows of the square matrices that a device is tried with: many where its speed decides, few where it only must start.
+ * Then their products per run, and runs after the first.
+ */
+export const trialSizes = { speed: 512, start: 64 } as const;
 export const trialProducts = 8;
 export const trialRuns = 3;
 
@@ -72,3 +75,9 @@ export const trialTimeoutMs: number = 60 * second;
 
 /** `auto` takes a device whose products of matrices are so many times as fast as the CPU's. */
 export const deviceSpeedMin = 1.5;
+
+/**
+ * A device's gradient of one micro-batch may differ by so much of its norm from the CPU's. Rounding leaves 10⁻⁵ where
+ * matrices are multiplied in float32 and 10⁻² in reduced precision; a wrong kernel leaves much more.
+ */
+export const deviceErrorMax = 0.02;

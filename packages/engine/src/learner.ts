@@ -24,8 +24,8 @@ export interface Learner {
   readonly isRemote: boolean;
   /** Makes the optimizer's `parameters` those after the last step, or all of its vectors. */
   pull(what: 'parameters' | 'all'): Promise<void>;
-  /** Some of the optimizer's vectors were changed on the host. */
-  push(): void;
+  /** The optimizer's `parameters`, or all of its vectors, were changed on the host. */
+  push(what: 'parameters' | 'all'): void;
 }
 
 /** Steps on the host. */

@@ -89,3 +89,9 @@ export const termsMax = 8;
 
 /** Characters of a symbolic dimension; for the same reason. */
 export const dimensionTextMax = 256;
+
+/**
+ * The newest opset of which onnxruntime 1.30 has a CPU kernel of every operator in use. From it to `canonicalOpset` no
+ * operator changed its meaning.
+ */
+export const completeOpset = 21;

@@ -23,6 +23,7 @@ export { embedParameters, initializeParameters, parametersKey, parametersOf } fr
 export { type Polynomial, parse as parsePolynomial } from './polynomial.ts';
 export { pruneModel } from './prune.ts';
 export { type ReadModelInit, readModel } from './read-model.ts';
+export { withRunnableOpset } from './runnable-opset.ts';
 export { simplifyModel } from './simplify/simplify-model.ts';
 export {
   allNames,

@@ -22,7 +22,25 @@ export type Trainable =
     };
 
 /** Tables that exporters write like weights, and that nobody trains: the frequencies of rotary embeddings. */
-const tables = ['*inv_freq'];
+const tables = ['*inv_freq', '*rotary_emb*'];
+
+/** Where a single number is a weight like others: a bias, the slope of a PRelu. */
+const singleWeights: Readonly<Record<string, readonly number[]>> = {
+  Add: [0, 1],
+  Gemm: [1, 2],
+  MatMul: [0, 1],
+  Conv: [1, 2],
+  ConvTranspose: [1, 2],
+  PRelu: [1],
+  BatchNormalization: [1, 2],
+  LayerNormalization: [1, 2],
+  InstanceNormalization: [1, 2],
+};
+
+const isSingleWeight = (model: Model, name: string): boolean =>
+  model.graph.nodes.some(
+    ({ operator, inputs }) => singleWeights[operator]?.some((index) => inputs[index] === name) ?? false,
+  );
 
 /** Inputs of operators that set how they work and are no weights, by position. */
 const settingInputs: Readonly<Record<string, readonly number[]>> = {
@@ -54,14 +72,18 @@ function reachesLoss(model: Model, loss: string): ReadonlySet<string> {
 }
 
 /**
- * The float32 initializers with more than one element that reach the loss as weights: all that can train, in the
- * order of the graph. Single numbers are constants of the computation, not weights; nor are known tables.
+ * The float32 initializers that reach the loss as weights: all that can train, in the order of the graph. A single
+ * number counts where it is a bias or a slope, without dimensions never; known tables do not.
  */
 export function weightsOf(model: Model, loss: string): readonly Tensor[] {
   const reaching = reachesLoss(model, loss);
   return model.graph.initializers.filter(
-    ({ name, type, data }) =>
-      type === 'float32' && data.length > 1 && reaching.has(name) && !matchesPattern(name, tables),
+    ({ name, type, shape, data }) =>
+      type === 'float32' &&
+      shape.length > 0 &&
+      (data.length > 1 || isSingleWeight(model, name)) &&
+      reaching.has(name) &&
+      !matchesPattern(name, tables),
   );
 }
 

@@ -127,27 +127,33 @@ function weightsOf(context: RuleContext, axis: ResizedAxis): string {
   return backward.graph.initializer(tensor);
 }
 
-/** Mᵀ along one axis; what lies behind the axis is rows that are carried along. */
-function shrink(context: RuleContext, value: string, axis: ResizedAxis): string {
-  const { op, backward } = context;
-  const weights = weightsOf(context, axis);
-  const turned = (): string => op('Transpose', [weights], { perm: ints([1, 0]) });
-  const rank = context.shape(0).length;
+/** Mᵀ along one axis of rows, where the sizes behind the axis are numbers: rows are carried along. */
+function shrinkRows(context: RuleContext, value: string, axis: ResizedAxis): string {
+  const { op, node, backward } = context;
+  const { graph } = backward;
+  const outputs = sizeOf(context, node.name, axis.outputs);
   const behind = context
     .shape(0)
     .slice(axis.axis + 1)
-    .reduce<number>((product, size) => product * (typeof size === 'number' ? size : Number.NaN), 1);
-  if (typeof axis.outputs === 'number' && Number.isSafeInteger(behind)) {
-    const { graph } = backward;
-    if (behind === 1) return op('MatMul', [op('Reshape', [value, graph.int64s([-1, axis.outputs])]), weights]);
-    return op('MatMul', [turned(), op('Reshape', [value, graph.int64s([-1, axis.outputs, behind])])]);
-  }
+    .reduce<number>((product, size) => product * sizeOf(context, node.name, size), 1);
+  const weights = weightsOf(context, axis);
+  if (behind === 1) return op('MatMul', [op('Reshape', [value, graph.int64s([-1, outputs])]), weights]);
+  const turned = op('Transpose', [weights], { perm: ints([1, 0]) });
+  return op('MatMul', [turned, op('Reshape', [value, graph.int64s([-1, outputs, behind])])]);
+}
+
+/** Mᵀ along one axis of a value of the node's rank. */
+function shrinkAxis(context: RuleContext, value: string, axis: ResizedAxis): string {
+  const { op } = context;
+  const weights = weightsOf(context, axis);
+  const rank = context.shape(0).length;
   if (axis.axis === rank - 1) return op('MatMul', [value, weights]);
-  if (axis.axis === rank - 2) return op('MatMul', [turned(), value]);
-  const last = Array.from({ length: rank }, (_, each) => each)
+  if (axis.axis === rank - 2)
+    return op('MatMul', [op('Transpose', [weights], { perm: ints([1, 0]) }), value]);
+  const swapped = Array.from({ length: rank }, (_, each) => each)
     .with(axis.axis, rank - 1)
     .with(rank - 1, axis.axis);
-  const swap = { perm: ints(last) };
+  const swap = { perm: ints(swapped) };
   return op('Transpose', [op('MatMul', [op('Transpose', [value], swap), weights])], swap);
 }
 
@@ -163,9 +169,9 @@ const resize: GradientRule = (context) => {
   const repeats = [...times].every(([axis, count]) => axis >= 2 && count !== undefined);
   if (repeats && context.shape(0).length === 4 && backward.typeOf(x) === 'float32')
     return [sumBlocks(context, times as ReadonlyMap<number, number>)];
-  const result = axes
-    .toReversed()
-    .reduce<string>((value, axis) => shrink(context, value, axis), gradient);
+  const behind = [...axes.map(({ outputs }) => outputs), ...context.shape(0).slice((axes[0]?.axis ?? 0) + 1)];
+  const shrink = behind.every((size) => typeof size === 'number') ? shrinkRows : shrinkAxis;
+  const result = axes.toReversed().reduce<string>((value, axis) => shrink(context, value, axis), gradient);
   return [op('Reshape', [result, backward.shapeValue(x)])];
 };
 

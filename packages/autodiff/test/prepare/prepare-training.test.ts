@@ -115,6 +115,22 @@ test('prepareTraining chooses weights by patterns and leaves the others in the g
   assert.ok(model.graph.initializers.some(({ name }) => name === 'first.weight'));
 });
 
+test('prepareTraining counts a single number as a weight where it is a bias, not where it scales', () => {
+  const builder = createGraphBuilder('single');
+  builder.input('x', 'float32', ['batch', 4]);
+  builder.initializer(float32Tensor('weight', [1, 2, 3, 4], [4, 1]));
+  builder.initializer(float32Tensor('bias', [0.5], [1]));
+  builder.initializer(float32Tensor('scale', [2], [1]));
+  const y = builder.node('Gemm', ['x', 'weight', 'bias']);
+  builder.node('Mul', [y, 'scale'], {}, 'y');
+  builder.output('y', 'float32');
+  const { model } = prepareTraining(builder.model(), { loss: { kind: 'mse' }, trains: { kind: 'all' } });
+  assert.deepEqual(
+    parametersOf(model).map(({ name }) => name),
+    ['weight', 'bias'],
+  );
+});
+
 test('prepareTraining leaves out what patterns exclude', () => {
   const trains = { kind: 'pattern', patterns: ['!embedding', '!*.bias'] } as const;
   assert.deepEqual(

@@ -149,8 +149,10 @@ class DeviceLearner implements Learner {
     if (this.#init.optimizer.collected > 0) await this.#collected.pull();
   }
 
-  push(): void {
+  push(what: 'parameters' | 'all'): void {
     this.#parameters.push();
+    if (what === 'parameters') return;
+    for (const vector of [this.#collected, ...Object.values(this.#states)]) vector.push();
   }
 }
 

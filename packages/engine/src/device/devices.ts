@@ -23,6 +23,13 @@ export interface DeviceChoice {
   readonly reason: string;
 }
 
+/** Messages of drivers can be pages long. */
+const reasonLengthMax = 300;
+
+/** A message in one line. */
+export const oneLine = (text: string): string =>
+  text.trim().replaceAll(/\s+/g, ' ').slice(0, reasonLengthMax);
+
 /** What a device did with the trial's products of matrices. */
 export type TrialResult =
   /** How many times as fast as the CPU. */

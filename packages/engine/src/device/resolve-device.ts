@@ -8,12 +8,13 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { listSupportedBackends } from 'onnxruntime-node';
 import { childOptions } from '../child-options.ts';
-import { deviceSpeedMin, trialTimeoutMs } from '../defaults.ts';
+import { deviceSpeedMin, trialSizes, trialTimeoutMs } from '../defaults.ts';
 import {
   type AcceleratorName,
   acceleratorNames,
   type DeviceChoice,
   type DeviceWish,
+  oneLine,
   type TrialResult,
 } from './devices.ts';
 
@@ -23,20 +24,20 @@ export interface DeviceFacts {
   readonly backends: readonly string[];
   /** Whether the system shows any graphics device at all. */
   readonly hasGraphics: boolean;
-  /** Tries a device in a process of its own. */
-  attempt(device: AcceleratorName): Promise<TrialResult>;
+  /** Tries a device in a process of its own with matrices of so many rows. */
+  attempt(device: AcceleratorName, size: number): Promise<TrialResult>;
 }
 
 /** Device files of graphics processors on Linux: the kernel's renderers, Nvidia's, those of WSL. */
 const graphicsPaths = ['/dev/dri', '/dev/nvidia0', '/dev/dxg'];
 
-function attempt(device: AcceleratorName): Promise<TrialResult> {
+function attempt(device: AcceleratorName, size: number): Promise<TrialResult> {
   const entry = new URL(
     import.meta.url.endsWith('.ts') ? './trial-child.ts' : './trial-child.js',
     import.meta.url,
   );
   return new Promise((resolve) => {
-    const child = fork(fileURLToPath(entry), [device], {
+    const child = fork(fileURLToPath(entry), [device, String(size)], {
       execArgv: childOptions(process.execArgv),
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     });
@@ -57,14 +58,12 @@ const factsHere = (): DeviceFacts => ({
   attempt,
 });
 
-const oneLine = (text: string): string => text.replaceAll(/\s+/g, ' ').slice(0, 300);
-
 async function best(facts: DeviceFacts): Promise<DeviceChoice> {
   const offered = acceleratorNames.filter((name) => facts.backends.includes(name));
   const refused: string[] = [];
   if (offered.length > 0 && !facts.hasGraphics) refused.push('this machine shows no graphics device');
   for (const name of facts.hasGraphics ? offered : []) {
-    const result = await facts.attempt(name);
+    const result = await facts.attempt(name, trialSizes.speed);
     if (result.kind === 'failed') refused.push(`${name} does not start: ${oneLine(result.reason)}`);
     else if (result.speed < deviceSpeedMin)
       refused.push(`${name} multiplies matrices at ${result.speed.toFixed(2)} times the speed of the CPU`);
@@ -90,7 +89,7 @@ export async function resolveDevice(
       name: 'cpu',
       reason: `onnxruntime has no ${wish} on this system, only ${facts.backends.join(', ')}`,
     };
-  const result = await facts.attempt(wish);
+  const result = await facts.attempt(wish, trialSizes.start);
   return result.kind === 'failed'
     ? { wish, name: 'cpu', reason: `${wish} does not start: ${oneLine(result.reason)}` }
     : { wish, name: wish, reason: 'as asked for' };

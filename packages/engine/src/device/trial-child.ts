@@ -6,13 +6,13 @@
 import { availableParallelism } from 'node:os';
 import { createGraphBuilder, type Model, writeModel } from '@murmuration/onnx';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { trialProducts, trialRuns, trialSize } from '../defaults.ts';
+import { trialProducts, trialRuns, trialSizes } from '../defaults.ts';
 import { type AcceleratorName, acceleratorNames, type TrialResult } from './devices.ts';
 
 /** A product of many matrices, and the mean of what comes out. */
-function trialModel(): Model {
+function trialModel(size: number): Model {
   const graph = createGraphBuilder('trial');
-  const matrix = graph.input('matrix', 'float32', [trialSize, trialSize]);
+  const matrix = graph.input('matrix', 'float32', [size, size]);
   let product = matrix;
   for (let count = 0; count < trialProducts; count++) product = graph.node('MatMul', [product, matrix]);
   const axes = graph.int64s([0, 1]);
@@ -21,18 +21,19 @@ function trialModel(): Model {
 }
 
 /** The mean, and the shortest time of a run after the first. */
-async function measure(device: AcceleratorName | 'cpu', bytes: Uint8Array): Promise<[number, number]> {
+async function measure(
+  device: AcceleratorName | 'cpu',
+  bytes: Uint8Array,
+  size: number,
+): Promise<[number, number]> {
   const session = await InferenceSession.create(bytes, {
     executionProviders: [device],
     intraOpNumThreads: availableParallelism(),
     logSeverityLevel: 4,
   });
   // Rows of each product add up to 1.
-  const values = Float32Array.from(
-    { length: trialSize * trialSize },
-    (_, index) => (1 + (index % 7)) / (4 * trialSize),
-  );
-  const matrix = new Tensor('float32', values, [trialSize, trialSize]);
+  const values = Float32Array.from({ length: size * size }, (_, index) => (1 + (index % 7)) / (4 * size));
+  const matrix = new Tensor('float32', values, [size, size]);
   let mean = Number.NaN;
   let shortestMs = Number.POSITIVE_INFINITY;
   for (let run = 0; run <= trialRuns; run++) {
@@ -44,10 +45,10 @@ async function measure(device: AcceleratorName | 'cpu', bytes: Uint8Array): Prom
   return [mean, shortestMs];
 }
 
-async function attempt(device: AcceleratorName): Promise<TrialResult> {
-  const bytes = writeModel(trialModel());
-  const [mean, deviceMs] = await measure(device, bytes);
-  const [expected, cpuMs] = await measure('cpu', bytes);
+async function attempt(device: AcceleratorName, size: number): Promise<TrialResult> {
+  const bytes = writeModel(trialModel(size));
+  const [mean, deviceMs] = await measure(device, bytes, size);
+  const [expected, cpuMs] = await measure('cpu', bytes, size);
   if (!(Math.abs(mean - expected) <= 1e-2 * Math.abs(expected)))
     return {
       kind: 'failed',
@@ -57,7 +58,8 @@ async function attempt(device: AcceleratorName): Promise<TrialResult> {
 }
 
 const wanted = acceleratorNames.find((name) => name === process.argv[2]);
+const size = Object.values(trialSizes).find((known) => String(known) === process.argv[3]) ?? trialSizes.start;
 const result: TrialResult = wanted
-  ? await attempt(wanted).catch((error: Error) => ({ kind: 'failed', reason: error.message.trim() }))
+  ? await attempt(wanted, size).catch((error: Error) => ({ kind: 'failed', reason: error.message.trim() }))
   : { kind: 'failed', reason: `expected one of ${acceleratorNames.join(', ')}, got ${process.argv[2]}` };
 process.send?.(result, () => process.exit(0));

@@ -107,6 +107,26 @@ const simplifiedLayerNormalization: Rewriting = (node, graph) => {
   return true;
 };
 
+/** The rank of an image batch, which WebGPU's kernel of batch normalization takes its channels from. */
+const imageRank = 4;
+
+/** (x − mean) · scale ÷ √(variance + ε) + shift along the second axis: the kernel is wrong for other ranks. */
+const batchNormalization: Rewriting = (node, graph) => {
+  const [x = '', scale = '', shift = '', mean = '', variance = ''] = node.inputs;
+  const rank = graph.rankOf(x);
+  if (rank === undefined || rank === imageRank || intOf(node, 'training_mode', 0) !== 0) return false;
+  const behind = Array.from({ length: rank - 2 }, (_, index) => index + 1);
+  const spread = (value: string): string =>
+    rank > 2 ? graph.node('Unsqueeze', [value, graph.int64s(behind)]) : value;
+  const root = graph.node('Sqrt', [
+    graph.node('Add', [variance, graph.float32(floatOf(node, 'epsilon', 1e-5))]),
+  ]);
+  const factor = graph.node('Div', [scale, root]);
+  const scaled = graph.node('Mul', [graph.node('Sub', [x, spread(mean)]), spread(factor)]);
+  graph.node('Add', [scaled, spread(shift)], {}, node.outputs[0]);
+  return true;
+};
+
 /** A shader may bind so many buffers everywhere, a split's input among them. */
 const buffersMax = 8;
 
@@ -129,6 +149,7 @@ const split: Rewriting = (node, graph) => {
 const rewritings: Readonly<Record<string, Rewriting>> = {
   [`${microsoft}:FusedMatMul`]: fusedMatMul,
   ':LogSoftmax': logSoftmax,
+  ':BatchNormalization': batchNormalization,
   ':HardSigmoid': hardSigmoid,
   ':ReduceLogSumExp': reduceLogSumExp,
   ':SimplifiedLayerNormalization': simplifiedLayerNormalization,

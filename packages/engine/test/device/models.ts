@@ -103,13 +103,14 @@ export function recurrent(): Model {
   return layers.model(graph.node('MatMul', [state, layers.weight('head', [5, 3])]), label);
 }
 
-/** `row` [n, 6] and `label`: root-mean-square normalization, many pieces, and the sums of exponentials. */
+/** `row` [n, 6] and `label`: batch normalization of rows, root-mean-square normalization, many pieces, and the sums of exponentials. */
 export function rewritten(): Model {
   const layers = new Layers('rewritten');
   const { graph } = layers;
   const row = graph.input('row', 'float32', ['n', 6]);
   const label = graph.input('label', 'int64', ['n']);
-  const wide = graph.node('MatMul', [row, layers.weight('wide', [6, 20])]);
+  const even = layers.normalize('even', row, 6);
+  const wide = graph.node('MatMul', [even, layers.weight('wide', [6, 20])]);
   const scale = layers.parameter('scale', [20], { kind: 'constant', value: 1 });
   const normal = graph.node('RMSNormalization', [wide, scale], { axis: int(-1) });
   const pieces = graph.nodes(

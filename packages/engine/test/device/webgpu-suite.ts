@@ -1,7 +1,7 @@
 /** Runs in a process of its own, which has a driver for WebGPU: see webgpu.test.ts. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createRandom, exampleRun, type RunConfigInput } from '@murmuration/base';
+import { createRandom, exampleRun, type ParameterLayout, type RunConfigInput } from '@murmuration/base';
 import { gpt, initializeParameters, type Model } from '@murmuration/onnx';
 import { createLearner } from '../../src/create-learner.ts';
 import { createEngine } from '../../src/index.ts';
@@ -32,6 +32,7 @@ const batch = 4;
 interface Placed {
   readonly learner: Learner;
   readonly optimizer: Optimizer;
+  readonly layout: ParameterLayout;
 }
 
 /** Learners of one model on both devices, at the same parameters. */
@@ -59,8 +60,8 @@ async function onBoth(model: Model, shapes: Shapes, changes: Partial<Inner> = {}
     });
     assert.deepEqual([device.name, device.reason], [name, 'as asked for']);
     optimizer.parameters.set(initializeParameters(declarations, 'seed'));
-    learner.push();
-    return { learner, optimizer };
+    learner.push('parameters');
+    return { learner, optimizer, layout };
   };
   return [await place('cpu'), await place('webgpu')];
 }
@@ -97,10 +98,7 @@ for (const [name, model, shapes, classes] of [
     const loss = await device.learner.collect(0);
     assert.ok(Math.abs(loss - expected) <= 1e-3 * Math.abs(expected), `${loss}, ${expected}`);
     await device.learner.pull('all');
-    const { layout } = readRunModel(
-      settingOf(model, { data: 'tokens' in shapes ? exampleRun.data : { kind: 'arrays' } }).graph,
-      settingOf(model, { data: 'tokens' in shapes ? exampleRun.data : { kind: 'arrays' } }).run,
-    );
+    const { layout } = device;
     for (const { name: parameter, offset, length } of layout.slots) {
       const [ours, theirs] = [device, host].map(({ optimizer }) =>
         (optimizer.sum as Float32Array).subarray(offset, offset + length),
@@ -142,7 +140,7 @@ for (const [name, model, shapes, changes] of [
           optimizer.parameters.forEach((value, index) => {
             optimizer.parameters[index] = value + (index % 3) / 100;
           });
-          learner.push();
+          learner.push('parameters');
         }
       }
       await learner.pull('all');

@@ -81,7 +81,9 @@ const branch: ShapeRule = (context) => {
   const condition = context.inputs[0]?.elements?.[0];
   const possible = condition === 1 ? [yes] : condition === 0 ? [no] : [yes, no];
   const inferred = possible.map((graph) => inferBranch(context, graph));
-  const consistent = inferred.filter((values): values is readonly KnownValue[] => !(values instanceof OnnxError));
+  const consistent = inferred.filter(
+    (values): values is readonly KnownValue[] => !(values instanceof OnnxError),
+  );
   const [first, second = first] = consistent;
   if (!first || !second) throw inferred[0];
   return context.node.outputs.map((_, index) =>

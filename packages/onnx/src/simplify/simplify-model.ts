@@ -16,13 +16,14 @@ import {
   type Tensor,
 } from '../model.ts';
 import { createNames, type Names } from '../names.ts';
+import { withRunnableOpset } from '../runnable-opset.ts';
 import { allNames, givenNames, mapSubgraphs, renameGraph, renameValues, usedValues } from '../subgraphs.ts';
 import { upgradeModel } from '../upgrade/upgrade-model.ts';
 import { build } from './constant-tensor.ts';
 import { inlineBranch, unrollLoop } from './control-flow.ts';
 import { foldCost, foldNode } from './fold.ts';
+import { hasOtherForm, inRunnableForm } from './runnable-forms.ts';
 import { contentOf, createSession, Scope, type Session } from './scope.ts';
-import { padsSomeAxes, withWholePads } from './whole-pads.ts';
 
 /** Operators whose outputs differ from run to run. */
 const random: ReadonlySet<string> = new Set([
@@ -139,9 +140,9 @@ function visit(original: Node, scope: Scope): void {
   };
   if (node.domain === '' && node.operator === 'Loop' && unrollLoop(node, scope, inline)) return;
   if (foldInto(node, scope)) return;
-  const padding = withWholePads(node, scope);
-  if (padding) {
-    for (const part of padding) visit(part, scope);
+  const runnable = inRunnableForm(node, scope);
+  if (runnable) {
+    for (const part of runnable) visit(part, scope);
     return;
   }
   const key = expressionOf(node);
@@ -230,20 +231,20 @@ function withUniqueNames(graph: Graph, seen: Set<string>, names: Names): Graph {
   return { ...unique, nodes };
 }
 
-/** Whether shape inference knows a value completely that a node still computes, or the rank of what a node pads. */
+/** Whether shape inference knows a value completely that a node still computes, or enough to give a node the form that runs. */
 function learnedFrom({ graph }: Model, known: ReadonlyMap<string, KnownValue>): boolean {
   const constants = new Set(graph.initializers.map(({ name }) => name));
   return graph.nodes.some((node) => {
     const used = node.outputs.filter((output) => output !== '');
     const computes = used.length > 0 && used.every((output) => knownTensor(known.get(output)));
-    return computes || (constants.has(node.inputs[3] ?? '') && padsSomeAxes(node, known));
+    return computes || hasOtherForm(node, known, (value) => constants.has(value));
   });
 }
 
 /**
  * The same model, in opset 23, without Constant nodes, Identity (except where an output is an input), unused parts,
  * equal nodes, branches of a constant condition, loops of a constant number of rounds, and nodes whose outputs can be
- * computed ahead; Pad has pads for all axes where the rank is known. Inputs and the names of outputs stay. Float
+ * computed ahead; some nodes get the form that onnxruntime runs. Inputs and the names of outputs stay. Float
  * initializers are not computed with: they may be parameters. Idempotent. Throws `OnnxError` as `upgradeModel` does.
  */
 export function simplifyModel(model: Model): Model {
@@ -259,5 +260,5 @@ export function simplifyModel(model: Model): Model {
     known = inferShapes(current);
     if (!learnedFrom(current, known)) break;
   }
-  return current;
+  return withRunnableOpset(current);
 }

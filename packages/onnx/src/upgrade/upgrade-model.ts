@@ -4,7 +4,7 @@
  * the newest form already. Two rounds: changes that gain from knowing shapes come second, when the rest of the model
  * is in the form that shape inference knows.
  */
-import { canonicalIrVersion, canonicalOpset, oldestOpset } from '../defaults.ts';
+import { canonicalIrVersion, canonicalOpset, completeOpset, oldestOpset } from '../defaults.ts';
 import { OnnxError } from '../errors.ts';
 import { inferShapes, type KnownValue } from '../infer-shapes.ts';
 import {
@@ -17,6 +17,7 @@ import {
   tensorOf,
 } from '../model.ts';
 import { createNames } from '../names.ts';
+import { withRunnableOpset } from '../runnable-opset.ts';
 import { allNames, allNodes, mapSubgraphs, subgraphsOf, usedValues } from '../subgraphs.ts';
 import type { Change, ChangeContext } from './change.ts';
 import { changes } from './table.ts';
@@ -136,14 +137,15 @@ function checkedOpset(model: Model): number {
 }
 
 /**
- * The same model in opset 23 of the default domain, from any opset 7 to 23; other domains stay as they are. A model
- * that is in opset 23 already is given back. Throws `OnnxError`: `unsupported` for other opsets and for the few old
+ * The same model in opset 23 of the default domain, from any opset 7 to 23; other domains stay as they are. Labelled
+ * with opset 21 where onnxruntime needs that (`withRunnableOpset`). A model that is in this form already is given back. Throws `OnnxError`: `unsupported` for other opsets and for the few old
  * forms without a counterpart (Scan of opset 8, saved statistics of BatchNormalization), `invalid-model` when shapes
  * contradict each other.
  */
 export function upgradeModel(model: Model): Model {
   const version = checkedOpset(model);
-  if (version === canonicalOpset && model.opsets[''] === version) return model;
+  const isNew = model.irVersion >= canonicalIrVersion ? completeOpset : canonicalOpset;
+  if (model.opsets[''] !== undefined && version >= isNew) return withRunnableOpset(model);
   const early = runRound(model, version, ({ late }) => !late, new Map());
   const isLate = ({ domain, operator }: Node): boolean =>
     domain === '' &&
@@ -152,9 +154,9 @@ export function upgradeModel(model: Model): Model {
   const upgraded = allNodes(early).some(isLate)
     ? runRound(early, version, ({ late }) => late === true, inferShapes(early))
     : early;
-  return {
+  return withRunnableOpset({
     ...upgraded,
     irVersion: Math.max(model.irVersion, canonicalIrVersion),
     opsets: { ...model.opsets, '': canonicalOpset },
-  };
+  });
 }
