@@ -12,8 +12,23 @@ import { productCases } from './product-cases.ts';
 import { recurrentCases } from './recurrent-cases.ts';
 import { reductionCases } from './reduction-cases.ts';
 import { resizeCases } from './resize-cases.ts';
-import type { RuleCase } from './rule-case.ts';
+import { type RuleCase, withNarrowInput } from './rule-case.ts';
 import { signalCases } from './signal-cases.ts';
+
+/** Where operators take indices or labels of 32 bits too. */
+const narrowIndices: Readonly<Record<string, number>> = {
+  Gather: 1,
+  GatherElements: 1,
+  ScatterElements: 1,
+  NegativeLogLikelihoodLoss: 1,
+  SoftmaxCrossEntropyLoss: 1,
+  OneHot: 0,
+};
+
+const narrowCases: readonly RuleCase[] = [...indexingCases, ...lossCases].flatMap((rule) => {
+  const index = narrowIndices[rule.operator];
+  return index === undefined ? [] : withNarrowInput(rule, index);
+});
 
 /** Every rule of the table, on several shapes and attributes. */
 export const cases: readonly RuleCase[] = [
@@ -25,6 +40,7 @@ export const cases: readonly RuleCase[] = [
   ...indexingCases,
   ...layoutCases,
   ...lossCases,
+  ...narrowCases,
   ...normalizationCases,
   ...poolingCases,
   ...productCases,

@@ -19,7 +19,6 @@ const gathers: readonly RuleCase[] = [
     inputs: [x(2, 3, 4, 2), integers([2, 0, 2, -1], [2, 2])],
     attributes: { axis: int(2) },
   },
-  { operator: 'Gather', inputs: [x(4, 3), { constant: tensor([3], [1, -1, 1], 'int32') }], note: 'int32' },
   {
     operator: 'GatherElements',
     inputs: [x(3, 4), integers([0, 3, 1, 1, 2, 2], [3, 2])],

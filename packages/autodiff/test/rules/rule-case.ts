@@ -75,6 +75,16 @@ export const truths = (values: readonly number[], shape: readonly number[] = [va
   constant: tensor(shape, values, 'bool'),
 });
 
+/** The case with a constant int64 input as int32; nothing where the input is no such constant. */
+export function withNarrowInput(rule: RuleCase, index: number): readonly RuleCase[] {
+  const input = rule.inputs[index];
+  if (typeof input !== 'object' || !('constant' in input) || input.constant.type !== 'int64') return [];
+  const { shape, data } = input.constant;
+  const narrow = tensor(shape, Array.from(data as BigInt64Array, Number), 'int32');
+  const note = rule.note ? `${rule.note}, int32` : 'int32';
+  return [{ ...rule, inputs: rule.inputs.with(index, { constant: narrow }), note }];
+}
+
 const draws: Readonly<Record<Range, (unit: number, index: number) => number>> = {
   'around-zero': (unit) => 3 * unit - 1.5,
   positive: (unit) => 0.4 + 1.5 * unit,
