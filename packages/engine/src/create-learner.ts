@@ -2,7 +2,7 @@
 import { createRandom, type RunConfig } from '@murmuration/base';
 import { deviceErrorMax } from './defaults.ts';
 import { createDeviceLearner } from './device/device-learner.ts';
-import { type DeviceChoice, oneLine } from './device/devices.ts';
+import { type DeviceChoice, type DeviceName, oneLine } from './device/devices.ts';
 import { EngineError } from './errors.ts';
 import { createHostLearner, type Learner } from './learner.ts';
 import type { RunModel } from './model.ts';
@@ -55,7 +55,11 @@ function relativeError(values: Float32Array, expected: Float32Array): number {
  * Takes one step by arbitrary values on both, and forgets it. Throws `EngineError` `device-failed` when the gradients
  * differ: kernels of a device can be wrong without a word.
  */
-async function compare(learner: Learner, host: Learner, { optimizer, runModel }: LearnerInit): Promise<void> {
+export async function compareLearners(
+  learner: Learner,
+  host: Learner,
+  { optimizer, runModel }: Pick<LearnerInit, 'optimizer' | 'runModel'>,
+): Promise<void> {
   fillParameters(optimizer.parameters, runModel);
   learner.push('all');
   for (const each of [learner, host]) fillInputs(each);
@@ -69,6 +73,7 @@ async function compare(learner: Learner, host: Learner, { optimizer, runModel }:
   const error = relativeError(gradient, expected);
   await learner.update(0, await learner.gradientNorm());
   optimizer.step = 0;
+  for (const state of Object.values(optimizer.states)) state.fill(0);
   learner.push('all');
   if (norm > 0 && Number.isFinite(norm) && !(error <= deviceErrorMax))
     throw new EngineError(
@@ -77,32 +82,36 @@ async function compare(learner: Learner, host: Learner, { optimizer, runModel }:
     );
 }
 
-async function createOnHost(init: LearnerInit): Promise<Learner> {
+async function createHost(init: LearnerInit, provider: DeviceName): Promise<Learner> {
   const { parameters, gradient } = init.optimizer;
-  return createHostLearner(await createTrainingProgram({ ...init, parameters, gradient }), init.optimizer);
+  const program = await createTrainingProgram({ ...init, parameters, gradient, provider });
+  return createHostLearner(program, init.optimizer);
 }
 
-async function createOnDevice(init: LearnerInit): Promise<Learner> {
+function createRemote(init: LearnerInit): Promise<Learner> {
   const { optimizer, runModel, sizes, inner, frozen } = init;
   const { declarations, layout } = runModel;
-  const learner = await createDeviceLearner({
+  return createDeviceLearner({
     ...{ declarations, layout, inner, optimizer, dimensions: sizes.sizes },
     frozen: { layout: runModel.frozen, values: frozen },
     graph: createTrainingGraph(init),
   });
-  await compare(learner, await createOnHost(init), init);
-  return learner;
 }
 
-/** Throws `EngineError` `bad-graph`. */
+/**
+ * WebGPU's learner keeps parameters and states on the device; for other devices gradients come down and the optimizer
+ * steps on the host. Throws `EngineError` `bad-graph`.
+ */
 export async function createLearner(init: LearnerInit): Promise<PlacedLearner> {
   const { device } = init;
-  if (device.name !== 'webgpu') return { learner: await createOnHost(init), device };
+  const host = await createHost(init, 'cpu');
+  if (device.name === 'cpu') return { learner: host, device };
   try {
-    return { learner: await createOnDevice(init), device };
+    const learner = await (device.name === 'webgpu' ? createRemote(init) : createHost(init, device.name));
+    await compareLearners(learner, host, init);
+    return { learner, device };
   } catch (error) {
     if (!(error instanceof EngineError) || error.code !== 'device-failed') throw error;
-    const instead = { wish: device.wish, name: 'cpu', reason: oneLine(error.message) } as const;
-    return { learner: await createOnHost(init), device: instead };
+    return { learner: host, device: { wish: device.wish, name: 'cpu', reason: oneLine(error.message) } };
   }
 }

@@ -4,6 +4,8 @@ import { outsideTraining } from '@murmuration/autodiff';
 import { type ParameterLayout, tensorView } from '@murmuration/base';
 import { pruneModel } from '@murmuration/onnx';
 import { Tensor } from 'onnxruntime-node';
+import type { DeviceName } from './device/devices.ts';
+import { createProviderSession } from './device/provider-session.ts';
 import type { RunModel } from './model.ts';
 import type { Inputs } from './samples.ts';
 import { createInPlaceSession, createSession, runSession } from './session.ts';
@@ -40,18 +42,23 @@ const viewTensors = (vector: Float32Array, layout: ParameterLayout, prefix = '')
 
 /**
  * Differentiates the model and holds its session; gradients are written into `gradient` where they lie. Throws
- * `EngineError` `bad-graph`.
+ * `EngineError` `bad-graph`, `device-failed`.
  */
 export async function createTrainingProgram(
   init: ProgramInit &
     TrainingGraphInit & {
       readonly parameters: Float32Array;
       readonly gradient: Float32Array;
+      /** Where the graph runs. */
+      readonly provider: DeviceName;
     },
 ): Promise<TrainingProgram> {
-  const { runModel, frozen, parameters, gradient, sizes, threads } = init;
+  const { runModel, frozen, parameters, gradient, sizes, threads, provider } = init;
   const { model, inputs, feeds, drawMasks } = createTrainingGraph(init);
-  const session = await createInPlaceSession(model, threads, sizes.sizes);
+  const session =
+    provider === 'cpu'
+      ? await createInPlaceSession(model, threads, sizes.sizes)
+      : await createProviderSession(model, provider, sizes.sizes);
   const loss = new Float32Array(1);
   const wanted = model.graph.inputs.map(({ name }) => name);
   const allFeeds = wantedBy(wanted, {

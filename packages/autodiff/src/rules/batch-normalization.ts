@@ -1,9 +1,9 @@
 /**
  * Batch normalization. In inference it is an affine map with statistics given as inputs. In training the statistics
  * are those of the batch; the graph's running statistics get a "gradient" too: what a step of size 1 − momentum takes
- * off them, so that they are averaged, kept and sent like every other parameter. The nodes that compute a batch's
- * statistics are made by `batchStatistics` both here and where the operator itself is replaced
- * (lowerings/batch-normalization.ts), and then merged because they are equal.
+ * off them, so that they lie among the parameters. The nodes that compute a batch's statistics are made by
+ * `batchStatistics` both here and where the operator itself is replaced (lowerings/batch-normalization.ts), and then
+ * merged because they are equal.
  */
 import { float, floatOf, int, intOf, type Node } from '@murmuration/onnx';
 import type { Backward } from '../backward.ts';

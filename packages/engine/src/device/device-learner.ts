@@ -116,8 +116,9 @@ class DeviceLearner implements Learner {
     const { declarations, layout, optimizer } = this.#init;
     const trained = layout.slots.filter((_, index) => !declarations[index]?.update).map(({ name }) => name);
     const gradient = wantedBy(trained, await this.#collected.tensors());
-    const { squares } = await this.#sessions.norm.run(prefixed('gradient:', gradient));
-    const sum = (squares?.data as Float32Array).reduce((total, square) => total + square, 0);
+    const outputs = await this.#sessions.norm.run(prefixed('gradient:', gradient));
+    const squares = (outputs.squares as Tensor).data as Float32Array;
+    const sum = squares.reduce((total, square) => total + square, 0);
     return Math.sqrt(sum) / optimizer.collected;
   }
 

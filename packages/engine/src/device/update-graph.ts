@@ -183,7 +183,7 @@ export function createUpdateGraph(
     numbers.add(name);
     return graph.input(name, 'float32', []);
   };
-  const placeState = (state: string, { name, shape, length }: TensorSlot): string => {
+  const placeState = (state: string, { name, shape }: TensorSlot): string => {
     states[state] ??= [];
     const parts = states[state];
     const last = parts.at(-1);

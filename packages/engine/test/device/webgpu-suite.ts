@@ -155,7 +155,7 @@ test('Learner on WebGPU takes no step from a gradient that is no number, and goe
   const [, { learner, optimizer }] = await onBoth(classifier(), { pixels: [6], label: [] });
   const before = optimizer.parameters.slice();
   fill(learner, 0, 3);
-  (learner.inputs['pixels']?.data as Float32Array)[0] = Number.NaN;
+  (learner.inputs.pixels?.data as Float32Array)[0] = Number.NaN;
   const loss = await learner.collect(0);
   assert.ok(!Number.isFinite(loss) || !Number.isFinite(await learner.gradientNorm()));
   learner.discard();
