@@ -82,5 +82,8 @@ export const recomputeNodesMax = 64;
  */
 export const interpolationElementsMax: number = 4 * 2 ** 20;
 
+/** Coordinates of an affine grid that may be a constant of the graph: 16 MiB of float32. */
+export const gridNumbersMax: number = 4 * 2 ** 20;
+
 /** Times that pixels are repeated up to which their gradient is a mean over blocks. */
 export const repetitionsMax = 256;

@@ -103,6 +103,25 @@ describe('murmur', () => {
     assert.match(threads.stderr, /expected a whole number from 1 to 256, got "many"/);
   });
 
+  test('init refuses options that say nothing about what was chosen', async () => {
+    const refused = [
+      ['--model', 'a.onnx', '--width', '64'],
+      ['--model', 'a.onnx', '--context', '64'],
+      ['--decay-rounds', '5'],
+    ];
+    for (const given of refused) {
+      const { code, stderr } = await run('init', '--store', join(directory, 'refused'), ...given);
+      assert.equal(code, 1, stderr);
+      assert.match(stderr, new RegExp(`${given.at(-2)}: expected together with`));
+    }
+  });
+
+  test('model check refuses a dimension of size 0', async () => {
+    const { code, stderr } = await run('model', 'check', text, '--size', 'batch=0');
+    assert.equal(code, 2);
+    assert.match(stderr, /whole number from 1 to/);
+  });
+
   test('join refuses a link that is none', async () => {
     const { code, stderr } = await run(
       'join',

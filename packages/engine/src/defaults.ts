@@ -81,3 +81,6 @@ export const deviceSpeedMin = 1.5;
  * matrices are multiplied in float32 and 10⁻² in reduced precision; a wrong kernel leaves much more.
  */
 export const deviceErrorMax = 0.02;
+
+/** Steps on a device whose gradients are compared before it is trusted. */
+export const comparedSteps = 3;

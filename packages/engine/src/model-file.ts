@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readFileSync, readSync, realpathSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, readSync, realpathSync, statSync } from 'node:fs';
 import { dirname, resolve, sep } from 'node:path';
 import { checkExternalLocation, type Model, readModel } from '@murmuration/onnx';
 import { diskError, EngineError } from './errors.ts';
@@ -23,6 +23,11 @@ function readExternal(
           location,
         },
       );
+    if (!statSync(real).isFile())
+      throw new EngineError(`external data ${location}: expected a file, got a folder, pipe or device`, {
+        code: 'bad-graph',
+        location,
+      });
     file = openSync(real, 'r');
     const { size } = fstatSync(file);
     const wanted = length ?? size - offset;
@@ -47,7 +52,7 @@ function readExternal(
 
 /**
  * Reads an ONNX file, with weights that lie beside it in its folder; a location that leaves the folder, also by a
- * symbolic link, is refused. Throws `EngineError` `disk` or `bad-graph`, `OnnxError`.
+ * symbolic link, and what is no file (reading a pipe would wait for ever) are refused. Throws `EngineError` `disk` or `bad-graph`, `OnnxError`.
  */
 export function readModelFile(path: string): Model {
   let bytes: Uint8Array;

@@ -48,6 +48,6 @@ test('compareLearners refuses a learner with one wrong tensor in its gradient', 
   };
   await assert.rejects(compareLearners(wrong, learner, { optimizer, runModel }), {
     code: 'device-failed',
-    message: /another gradient than the CPU/,
+    message: /another gradient of wide than the CPU/,
   });
 });

@@ -3,6 +3,7 @@
  * where between them it lies.
  */
 import { int, intOf, ints, type Tensor, textOf } from '@murmuration/onnx';
+import { gridNumbersMax } from '../defaults.ts';
 import type { LoweringContext, Lowerings } from '../passes/lower-operators.ts';
 
 const int64Code = 7;
@@ -178,6 +179,9 @@ function affineGrid(context: LoweringContext): readonly string[] {
   const { graph } = backward;
   const [, , ...sizes] = backward.numbersOf(input(1)) ?? [];
   if (sizes.length < 2) context.refuse('expected a constant size');
+  const numbers = sizes.reduce((product, size) => product * Math.max(1, size), sizes.length + 1);
+  if (!(numbers <= gridNumbersMax))
+    context.refuse(`expected a grid of at most ${gridNumbersMax} numbers per image, got [${sizes}]`);
   const type = backward.typeOf(input(0)) === 'float64' ? 'float64' : 'float32';
   const values = points(sizes, intOf(node, 'align_corners', 0) === 1);
   const tensor: Tensor = {

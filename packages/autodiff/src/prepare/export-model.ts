@@ -1,5 +1,6 @@
 import { createLayout, tensorView } from '@murmuration/base';
 import {
+  inferShapes,
   type Model,
   parametersKey,
   parametersOf,
@@ -45,6 +46,18 @@ const isNames = (value: unknown): value is OriginalNames =>
 const originalNames = (model: Model): OriginalNames =>
   readMetadata(model, { key: namesKey, expected: 'names by name', holds: isNames }) ?? {};
 
+/** Outputs with their shapes, without which a file is no valid ONNX: preparing text inputs renames their symbols. */
+function withOutputShapes(model: Model): Model {
+  const { graph } = model;
+  if (graph.outputs.every(({ shape }) => shape)) return model;
+  const known = inferShapes(model);
+  const outputs = graph.outputs.map((output) => {
+    const shape = output.shape ?? known.get(output.name)?.shape;
+    return shape ? { ...output, shape } : output;
+  });
+  return { ...model, graph: { ...graph, outputs } };
+}
+
 /**
  * The model to use elsewhere: weights inside, dropout and batch normalization as outside training, inputs and outputs
  * named as in the file that it was made from; without its loss, unless that is all it gives. Throws `AutodiffError`
@@ -74,5 +87,6 @@ export function exportModel(model: Model, request: ExportRequest): Model {
   const others = graph.outputs.map(({ name }) => name).filter((name) => name !== 'loss');
   const names = originalNames(model);
   const pruned = pruneModel(merged, others.length > 0 ? others : ['loss']);
-  return simplifyModel({ ...pruned, graph: renameGraph(pruned.graph, (name) => names[name] ?? name) });
+  const renamed = { ...pruned, graph: renameGraph(pruned.graph, (name) => names[name] ?? name) };
+  return withOutputShapes(simplifyModel(renamed));
 }

@@ -80,12 +80,14 @@ export interface WithAdapters {
   readonly declarations: readonly ParameterDeclaration[];
 }
 
-function checkRank({ rank }: Lora): void {
+function checkSizes({ rank, alpha }: Lora): void {
   if (!Number.isSafeInteger(rank) || rank < 1 || rank > loraRankMax)
     throw new AutodiffError(`lora: expected a rank from 1 to ${loraRankMax}, got ${rank}`, {
       code: 'bad-request',
       rank,
     });
+  if (alpha !== undefined && !(alpha > 0 && alpha < Number.POSITIVE_INFINITY))
+    throw new AutodiffError(`lora: expected a positive alpha, got ${alpha}`, { code: 'bad-request', alpha });
 }
 
 function chooseProducts(model: Model, targets: readonly string[]): readonly Product[] {
@@ -111,7 +113,7 @@ function chooseProducts(model: Model, targets: readonly string[]): readonly Prod
  * MatMul or Gemm.
  */
 export function attachAdapters(model: Model, lora: Lora): WithAdapters {
-  checkRank(lora);
+  checkSizes(lora);
   const chosen = chooseProducts(model, lora.targets);
   const scale = (lora.alpha ?? 2 * lora.rank) / lora.rank;
   const builder = createGraphBuilder(model.graph.name, model);

@@ -8,6 +8,7 @@ const rotaryEmbedding: GradientRule = (context) => {
   const [cosines, sines] = node.domain === microsoft ? [2, 3] : [1, 2];
   if (context.needs(cosines) || context.needs(sines))
     throw unsupported(node, 'expected constant cosines and sines, got ones that depend on a parameter');
+  if (node.inputs.length <= sines) throw unsupported(node, 'expected cosines and sines, got none');
   const inputs = node.inputs.with(0, gradient).with(sines, op('Neg', [context.input(sines)]));
   return [op('RotaryEmbedding', inputs, node.attributes, node.domain)];
 };

@@ -23,6 +23,8 @@ export interface RowWindow {
 
 const product = (sizes: readonly number[]): number => sizes.reduce((total, size) => total * size, 1);
 
+const productAtLeast1 = (sizes: readonly number[]): number => product(sizes.map((size) => Math.max(1, size)));
+
 const isKnown = (sizes: readonly (Dimension | undefined)[]): sizes is readonly number[] =>
   sizes.every((size) => typeof size === 'number');
 
@@ -39,7 +41,8 @@ export function rowWindow(
   if (typeof inputChannels !== 'number' || typeof outputChannels !== 'number') return undefined;
   const batch = typeof input[0] === 'number' ? input[0] : nominalBatch;
   const rows = { batch, window, inputs, outputs, inputChannels, outputChannels };
-  const gathered = product(outputs) * product(window.kernel) * inputChannels;
+  const places = Math.max(productAtLeast1(inputs), productAtLeast1(outputs));
+  const gathered = places * product(window.kernel) * Math.max(1, inputChannels);
   return gathered <= gatheredElementsMax ? rows : undefined;
 }
 

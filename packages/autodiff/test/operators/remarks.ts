@@ -19,7 +19,7 @@ export const remarks: Readonly<Record<string, string>> = {
   OptionalGetElement: notTensors,
   OptionalHasElement: notTensors,
   RegexFullMatch: notTensors,
-  Resize: 'constant scales or sizes',
+  Resize: 'constant scales; constant sizes with `cubic` and `antialias`',
   Scan: 'operator sets 9 and later',
   SequenceAt: notTensors,
   SequenceConstruct: notTensors,

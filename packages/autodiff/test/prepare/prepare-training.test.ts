@@ -232,6 +232,15 @@ test('exportModel gives the file back: its names, its values', async () => {
   assertClose(await run(exported, 'scores', { input_ids: tokens }), expected);
 });
 
+test('exportModel declares the shapes of the outputs', () => {
+  const prepared = prepareTraining(textNetwork(), textRequest);
+  const { parameters, frozen } = prepared;
+  const [output] = exportModel(prepared.model, { parameters, frozen }).graph.outputs;
+  assert.equal(output?.name, 'scores');
+  assert.equal(output?.shape?.length, 3);
+  assert.equal(output?.shape?.at(-1), 7);
+});
+
 test('exportModel refuses a vector of another length', () => {
   const { model } = prepareTraining(textNetwork(), textRequest);
   assert.throws(

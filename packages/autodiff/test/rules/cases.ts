@@ -22,7 +22,6 @@ const narrowIndices: Readonly<Record<string, number>> = {
   ScatterElements: 1,
   NegativeLogLikelihoodLoss: 1,
   SoftmaxCrossEntropyLoss: 1,
-  OneHot: 0,
 };
 
 const narrowCases: readonly RuleCase[] = [...indexingCases, ...lossCases].flatMap((rule) => {

@@ -107,6 +107,11 @@ const choices: readonly RuleCase[] = [
   { operator: 'OneHot', inputs: [integers([0, 2, -1]), integers([4]), x(2)] },
   {
     operator: 'OneHot',
+    inputs: [{ constant: tensor([3], [0, 2, -1], 'int32') }, { constant: tensor([1], [4], 'int32') }, x(2)],
+    note: 'int32',
+  },
+  {
+    operator: 'OneHot',
     inputs: [integers([1, 0, 2, 9], [2, 2]), integer(3), x(2)],
     attributes: { axis: int(1) },
   },

@@ -164,7 +164,35 @@ function scheduleOf(options: InitOptions): InnerSettings['schedule'] {
   }
 }
 
-async function initRun(options: InitOptions): Promise<void> {
+/** Options that say nothing about what was chosen, each with what it needs. */
+const idleOptions: readonly {
+  readonly names: readonly string[];
+  readonly needs: string;
+  idle(options: InitOptions): boolean;
+}[] = [
+  {
+    names: ['width', 'layers', 'heads'],
+    needs: 'a fresh transformer, not --model',
+    idle: ({ model }) => model !== undefined,
+  },
+  {
+    names: ['context'],
+    needs: '--samples text',
+    idle: ({ model, samples }) => model !== undefined && samples !== 'text',
+  },
+  { names: ['decayRounds'], needs: '--schedule wsd', idle: ({ schedule }) => schedule !== 'wsd' },
+];
+
+function refuseIdleOptions(options: InitOptions, command: Command): void {
+  for (const { names, needs, idle } of idleOptions) {
+    const given = idle(options) && names.find((name) => command.getOptionValueSource(name) === 'cli');
+    const flag = command.options.find((option) => option.attributeName() === given)?.long;
+    if (flag) throw new CliError(`${flag}: expected together with ${needs}`, { code: 'bad-option' });
+  }
+}
+
+async function initRun(options: InitOptions, command: Command): Promise<void> {
+  refuseIdleOptions(options, command);
   for (const founder of options.founder ?? []) publicKeyOf(founder);
   const { chooseModel } = await import('../run-model.ts');
   const { createRun, freshNonce, storeRun } = await import('@murmuration/peer');

@@ -20,9 +20,8 @@ interface CheckOptions extends ModelOptions {
 /** For commander: `name=count`, collected into a record. */
 function collectSize(text: string, earlier: Readonly<Record<string, number>> = {}): Record<string, number> {
   const [name = '', count = ''] = text.split('=');
-  if (name === '' || !/^\d+$/.test(count))
-    throw new InvalidArgumentError(`expected NAME=COUNT, got ${JSON.stringify(text)}`);
-  return { ...earlier, [name]: Number(count) };
+  if (name === '') throw new InvalidArgumentError(`expected NAME=COUNT, got ${JSON.stringify(text)}`);
+  return { ...earlier, [name]: wholeNumber(1, 65_536)(count) };
 }
 
 export function addModel(program: Command): void {

@@ -169,7 +169,7 @@ test('Learner on WebGPU takes no step from a gradient that is no number, and goe
 test('Engine on WebGPU trains, contributes and applies, and goes on from its checkpoint on the CPU', async (t) => {
   const setting = createSetting({
     model: { context: 16, width: 16, layers: 1 },
-    run: { batch: 4, data: { ...exampleRun.data, context: 16 } },
+    run: { batch: 4, data: { kind: 'text', tokenizer: 'bytes', context: 16 } },
   });
   const losses = new Map<string, number[]>();
   for (const device of ['webgpu', 'cpu'] as const) {
