@@ -82,16 +82,16 @@ const cubicFilter =
     return 0;
   };
 
-/** Weights of the inputs around a coordinate under a filter that reaches `support` inputs to either side. */
-function filtered(
+/** Adds the weights of inputs around a coordinate under a filter that reaches `support` inputs to either side. */
+function addFiltered(
+  weights: Float64Array,
   axis: WholeInterpolation,
   center: number,
   filter: Filter,
   support: number,
-): readonly number[] {
+): void {
   const { inputs, excludesOutside } = axis;
   const stretch = axis.antialias && axis.scale < 1 ? axis.scale : 1;
-  const weights = Array.from({ length: inputs }, () => 0);
   const first = Math.ceil(center - support / stretch);
   const last = Math.floor(center + support / stretch);
   let total = 0;
@@ -104,22 +104,23 @@ function filtered(
     total += weight;
   }
   const normalizes = excludesOutside || stretch !== 1;
-  return normalizes && total !== 0 ? weights.map((weight) => weight / total) : weights;
+  if (!normalizes || total === 0) return;
+  for (let index = 0; index < inputs; index++) weights[index] = (weights[index] as number) / total;
 }
 
-function row(axis: WholeInterpolation, position: number): readonly number[] {
+/** Adds the weights of one output to a row of zeros. */
+function addRow(weights: Float64Array, axis: WholeInterpolation, position: number): void {
   const { inputs, mode } = axis;
   const locate = coordinates[axis.coordinates] as Coordinate;
   const cuts = axis.coordinates === cropping;
   const found = axis.scale === 1 && !cuts ? position : locate(position, axis);
-  if (cuts && (found < 0 || found > inputs - 1)) return Array.from({ length: inputs }, () => 0);
+  if (cuts && (found < 0 || found > inputs - 1)) return;
   const clamp = (x: number): number => Math.min(Math.max(x, 0), inputs - 1);
   if (mode === 'nearest') {
-    const chosen = clamp((roundings[axis.rounding] as (x: number) => number)(found));
-    return Array.from({ length: inputs }, (_, index) => (index === chosen ? 1 : 0));
-  }
-  if (mode === 'linear') return filtered(axis, axis.antialias ? found : clamp(found), triangle, 1);
-  return filtered(axis, found, cubicFilter(axis.cubic), 2);
+    weights[clamp((roundings[axis.rounding] as (x: number) => number)(found))] = 1;
+  } else if (mode === 'linear')
+    addFiltered(weights, axis, axis.antialias ? found : clamp(found), triangle, 1);
+  else addFiltered(weights, axis, found, cubicFilter(axis.cubic), 2);
 }
 
 /** Whether this file knows how the axis is resized. */
@@ -162,5 +163,10 @@ export function repetitions(axis: Interpolation): number | undefined {
 }
 
 /** The weights [outputs, inputs] of a known interpolation, row-major. */
-export const interpolationMatrix = (axis: WholeInterpolation): Float64Array =>
-  Float64Array.from(Array.from({ length: axis.outputs }, (_, position) => row(axis, position)).flat());
+export function interpolationMatrix(axis: WholeInterpolation): Float64Array {
+  const { inputs, outputs } = axis;
+  const matrix = new Float64Array(outputs * inputs);
+  for (let position = 0; position < outputs; position++)
+    addRow(matrix.subarray(position * inputs, (position + 1) * inputs), axis, position);
+  return matrix;
+}

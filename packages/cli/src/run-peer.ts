@@ -27,6 +27,7 @@ export async function runPeer({ options, runId, bootstrap, invitation }: RunPeer
         ...(options.listen ? { listen: options.listen } : {}),
         ...(options.threads ? { threads: options.threads } : {}),
         ...(options.device ? { device: options.device } : {}),
+        checkpointActivations: options.checkpointActivations,
         ...(options.niceness === undefined ? {} : { niceness: options.niceness }),
         ...(options.observer ? { role: 'observer' as const } : {}),
         ...(options.mdns ? {} : { mdns: false }),

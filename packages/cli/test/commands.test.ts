@@ -101,6 +101,9 @@ describe('murmur', () => {
     const threads = await run('start', '--threads', 'many');
     assert.equal(threads.code, 2);
     assert.match(threads.stderr, /expected a whole number from 1 to 256, got "many"/);
+    const device = await run('start', '--device', 'abacus');
+    assert.equal(device.code, 2);
+    assert.match(device.stderr, /'abacus' is invalid.*auto, cpu, cuda, webgpu, dml, coreml/);
   });
 
   test('init refuses options that say nothing about what was chosen', async () => {

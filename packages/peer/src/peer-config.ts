@@ -21,6 +21,8 @@ const peerConfigSchema = z.strictObject({
   threads: z.int().min(1).max(256).default(defaults.threads),
   /** Where inner steps run; `auto` is the best device that starts. */
   device: z.enum(deviceWishes).default(defaults.device),
+  /** Activations are computed again in the backward pass instead of being kept. */
+  checkpointActivations: z.boolean().default(false),
   niceness: z.int().min(0).max(19).default(defaults.niceness),
   blobBytesMax: z.int().min(1).default(defaults.blobBytesMax),
 });

@@ -102,6 +102,7 @@ export class Session {
       data: config.data,
       threads: config.threads,
       device: config.device,
+      checkpointActivations: config.checkpointActivations,
       niceness: config.niceness,
       onProgress: (progress) => session?.noteProgress(progress),
       onExit: fail,

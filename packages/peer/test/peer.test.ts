@@ -9,6 +9,9 @@ import { collectEvents, createTinyRun, loopback, type TinyRun } from './tiny-run
 
 const bounded = { timeout: 60_000 };
 
+/** A device that onnxruntime does not offer here. */
+const missing = process.platform === 'win32' ? 'coreml' : 'dml';
+
 describe('createPeer', () => {
   const runs: TinyRun[] = [];
   const peers: Peer[] = [];
@@ -34,11 +37,15 @@ describe('createPeer', () => {
       const run = await tiny({ rounds: 5 });
       const { onEvent, until, events } = collectEvents();
       const peer = await start(
-        { config: { directory: run.store(0), data: [run.text], ...loopback } },
+        { config: { directory: run.store(0), data: [run.text], ...loopback, device: missing } },
         { onEvent },
       );
+      const opened = await until('opened');
       const ended = await until('ended');
-      const { stateRoot, round } = peer.status();
+      const { stateRoot, round, device } = peer.status();
+      assert.deepEqual([device?.wish, device?.name], [missing, 'cpu']);
+      assert.match(device?.reason ?? '', new RegExp(`onnxruntime has no ${missing} on this system`));
+      assert.deepEqual(opened.kind === 'opened' && opened.device, device);
       assert.equal(ended.kind === 'ended' && ended.stateRoot, stateRoot);
       assert.equal(round, 5);
       assert.deepEqual(

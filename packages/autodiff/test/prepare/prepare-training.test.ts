@@ -16,6 +16,7 @@ import {
   exportModel,
   frozenOf,
   prepareTraining,
+  type Trainable,
   type TrainingRequest,
 } from '../../src/index.ts';
 import { runModel, tensor } from '../run-model.ts';
@@ -239,6 +240,17 @@ test('exportModel declares the shapes of the outputs', () => {
   assert.equal(output?.name, 'scores');
   assert.equal(output?.shape?.length, 3);
   assert.equal(output?.shape?.at(-1), 7);
+});
+
+test('prepareTraining refuses an alpha that is not positive', () => {
+  for (const alpha of [0, -3, Number.NaN, Number.POSITIVE_INFINITY])
+    assert.throws(
+      () => prepareTraining(textNetwork(), { ...adapted, trains: { ...adapted.trains, alpha } as Trainable }),
+      {
+        name: 'AutodiffError',
+        code: 'bad-request',
+      },
+    );
 });
 
 test('exportModel refuses a vector of another length', () => {

@@ -68,6 +68,11 @@ export const withPeerOptions = (command: Command): Command =>
       'how far the engine gives way to other programs, 0 to 19',
       wholeNumber(0, 19),
     )
+    .option(
+      '--checkpoint-activations',
+      'compute activations again in the backward pass: less memory, about a tenth slower',
+      false,
+    )
     .option('--observer', 'follow the run without training', false)
     .option('--no-mdns', 'do not look for peers on the local network')
     .option('--dht-client', 'only ask the DHT, as a peer that others cannot reach', false)
@@ -80,6 +85,7 @@ export interface PeerOptions {
   readonly listen?: string[];
   readonly threads?: number;
   readonly device?: DeviceWish;
+  readonly checkpointActivations: boolean;
   readonly niceness?: number;
   readonly observer: boolean;
   readonly mdns: boolean;
