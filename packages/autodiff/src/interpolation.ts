@@ -133,7 +133,7 @@ export const isKnownInterpolation = ({ mode, coordinates: name, rounding }: Inte
 export function wholeAxis<Axis extends Interpolation>(axis: Axis): (Axis & WholeInterpolation) | undefined {
   const { inputs, outputs, scale = 0, antialias } = axis;
   if (typeof inputs !== 'number' || typeof outputs !== 'number' || !(scale > 0)) return undefined;
-  const reach = antialias && scale < 1 ? Math.max(inputs, 1 / scale) : inputs;
+  const reach = Math.max(1, inputs, antialias ? 1 / scale : 1);
   return outputs * reach <= interpolationElementsMax ? { ...axis, inputs, outputs, scale } : undefined;
 }
 
@@ -155,6 +155,7 @@ export function repetitions(axis: Interpolation): number | undefined {
   const times = whole.outputs / whole.inputs;
   const repeats =
     Number.isInteger(times) &&
+    times > 0 &&
     interpolationMatrix(whole).every((weight, place) => {
       const output = Math.floor(place / whole.inputs);
       return weight === (Math.floor(output / times) === place % whole.inputs ? 1 : 0);

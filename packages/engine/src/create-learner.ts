@@ -80,7 +80,7 @@ export async function compareLearners(
   for (const each of [learner, host]) fillInputs(each);
   await host.collect(0);
   const expected = gradient.slice();
-  const isFinite = Number.isFinite(optimizer.gradientNorm());
+  const canTell = Number.isFinite(optimizer.gradientNorm());
   optimizer.discard();
   for (let step = 0; step < comparedSteps; step++) {
     fillParameters(optimizer.parameters, runModel);
@@ -88,7 +88,7 @@ export async function compareLearners(
     await learner.collect(0);
     await learner.pull('all');
     const { name, error } = worstTensor(gradient, expected, runModel.layout);
-    if (isFinite && !(error <= deviceErrorMax))
+    if (canTell && !(error <= deviceErrorMax))
       throw new EngineError(
         `the device computes another gradient of ${name} than the CPU: it differs by ${error.toPrecision(2)} of its norm`,
         { code: 'device-failed', error, parameter: name },

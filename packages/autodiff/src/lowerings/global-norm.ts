@@ -2,7 +2,7 @@ import { int, intOf } from '@murmuration/onnx';
 import type { Lowering } from '../passes/lower-operators.ts';
 import { spatialFrom } from '../rules/window.ts';
 
-/** GlobalLpPool, (Σ |x|^p)^(1/p) over all positions, which the newest operator sets have no kernel for. */
+/** GlobalLpPool, (Σ |x|^p)^(1/p) over all positions, whose kernel has no gradient. */
 export const globalNorm: Lowering = ({ node, backward, op, input, number }) => {
   const x = input(0);
   const p = intOf(node, 'p', 2);

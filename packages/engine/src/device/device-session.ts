@@ -8,6 +8,12 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { EngineError } from '../errors.ts';
 import { rewriteForWebgpu } from './webgpu-graph.ts';
 
+/** Channels stay where they are: moving them to the end breaks graphs with Resize in this version of onnxruntime. */
+export const webgpuProvider: InferenceSession.WebGpuExecutionProviderOption = {
+  name: 'webgpu',
+  preferredLayout: 'NCHW',
+};
+
 /** A place of a flat vector that is one tensor of a graph. */
 export interface VectorPart {
   readonly name: string;
@@ -39,8 +45,7 @@ async function load(
 ): Promise<InferenceSession> {
   try {
     return await InferenceSession.create(writeModel(model), {
-      // Moving channels to the end breaks graphs with Resize in this version of onnxruntime.
-      executionProviders: [{ name: 'webgpu', preferredLayout: 'NCHW' }],
+      executionProviders: [webgpuProvider],
       graphOptimizationLevel: 'all',
       freeDimensionOverrides: dimensions,
       logSeverityLevel: 3,

@@ -5,10 +5,14 @@
 import {
   type Attributes,
   floatOf,
+  type Graph,
+  graphAttribute,
   inferShapes,
+  inferSubgraph,
   int,
   intOf,
   ints,
+  type KnownValues,
   type Model,
   microsoft,
   type Node,
@@ -56,13 +60,25 @@ const fusedMatMul: Rewriting = (node, graph) => {
 };
 
 /** x − max − ln Σ exp(x − max). */
-const logSoftmax: Rewriting = (node, graph) => {
-  const [x = ''] = node.inputs;
-  const axes = graph.int64s([intOf(node, 'axis', -1)]);
+function logarithmsOf(graph: Additions, x: string, axis: number, output?: string): string {
+  const axes = graph.int64s([axis]);
   const keepdims = { keepdims: int(1) };
   const below = graph.node('Sub', [x, graph.node('ReduceMax', [x, axes], keepdims)]);
   const sum = graph.node('ReduceSum', [graph.node('Exp', [below]), axes], keepdims);
-  graph.node('Sub', [below, graph.node('Log', [sum])], {}, node.outputs[0]);
+  return graph.node('Sub', [below, graph.node('Log', [sum])], {}, output);
+}
+
+const logSoftmax: Rewriting = (node, graph) => {
+  const [x = ''] = node.inputs;
+  logarithmsOf(graph, x, intOf(node, 'axis', -1), node.outputs[0]);
+  return true;
+};
+
+/** The loss of the logarithms, which is left to onnxruntime's definition by smaller operators. */
+const softmaxCrossEntropyLoss: Rewriting = (node, graph) => {
+  const [scores = '', ...rest] = node.inputs;
+  const logarithms = logarithmsOf(graph, scores, 1, node.outputs[1] || undefined);
+  graph.node('NegativeLogLikelihoodLoss', [logarithms, ...rest], node.attributes, node.outputs[0]);
   return true;
 };
 
@@ -153,39 +169,44 @@ const rewritings: Readonly<Record<string, Rewriting>> = {
   ':HardSigmoid': hardSigmoid,
   ':ReduceLogSumExp': reduceLogSumExp,
   ':SimplifiedLayerNormalization': simplifiedLayerNormalization,
+  ':SoftmaxCrossEntropyLoss': softmaxCrossEntropyLoss,
   ':Split': split,
 };
 
-/** Collects nodes and constants under names that say where they come from. */
+/** Collects a graph's nodes and constants under names that say where they come from. */
 class AddedNodes implements Additions {
   readonly nodes: Node[] = [];
   readonly #constants = new Map<string, Tensor>();
-  readonly #model: Model;
-  readonly #known: ReturnType<typeof inferShapes>;
+  readonly #graph: Graph;
+  readonly #known: KnownValues;
+  readonly #prefix: string;
 
-  constructor(model: Model) {
-    this.#model = model;
-    this.#known = inferShapes(model);
+  constructor(graph: Graph, known: KnownValues, prefix: string) {
+    this.#graph = graph;
+    this.#known = known;
+    this.#prefix = prefix;
   }
 
-  get constants(): readonly Tensor[] {
-    return [...this.#constants.values()];
+  /** The graph with the nodes so far. */
+  get graph(): Graph {
+    const initializers = [...this.#graph.initializers, ...this.#constants.values()];
+    return { ...this.#graph, nodes: this.nodes, initializers };
   }
 
   node(operator: string, inputs: readonly string[], attributes: Attributes = {}, output?: string): string {
-    const name = output ?? `webgpu/${this.nodes.length}/${operator}`;
+    const name = output ?? `${this.#prefix}/${this.nodes.length}/${operator}`;
     this.nodes.push({ name, operator, domain: '', inputs, outputs: [name], attributes });
     return name;
   }
 
   float32(value: number): string {
-    const name = `webgpu/float32/${value}`;
+    const name = `${this.#prefix}/float32/${value}`;
     this.#constants.set(name, { name, type: 'float32', shape: [], data: Float32Array.of(value) });
     return name;
   }
 
   int64s(values: readonly number[]): string {
-    const name = `webgpu/int64/${values}`;
+    const name = `${this.#prefix}/int64/${values}`;
     const data = BigInt64Array.from(values, BigInt);
     this.#constants.set(name, { name, type: 'int64', shape: [values.length], data });
     return name;
@@ -196,21 +217,35 @@ class AddedNodes implements Additions {
   }
 
   integersOf(value: string): readonly number[] | undefined {
-    const constant = this.#model.graph.initializers.find(({ name }) => name === value);
+    const constant = this.#graph.initializers.find(({ name }) => name === value);
     return constant?.type === 'int64' ? Array.from(constant.data, Number) : undefined;
   }
 }
 
-/** The same model (opset 18 or later) for a WebGPU session. */
-export function rewriteForWebgpu(model: Model): Model {
-  const { graph } = model;
-  const rewritingOf = ({ domain, operator }: Node): Rewriting | undefined =>
-    Object.hasOwn(rewritings, `${domain}:${operator}`) ? rewritings[`${domain}:${operator}`] : undefined;
-  if (!graph.nodes.some(rewritingOf)) return model;
-  const added = new AddedNodes(model);
-  for (const node of graph.nodes) if (!rewritingOf(node)?.(node, added)) added.nodes.push(node);
-  return {
-    ...model,
-    graph: { ...graph, nodes: added.nodes, initializers: [...graph.initializers, ...added.constants] },
-  };
+const rewritingOf = ({ domain, operator }: Node): Rewriting | undefined =>
+  Object.hasOwn(rewritings, `${domain}:${operator}`) ? rewritings[`${domain}:${operator}`] : undefined;
+
+/** The bodies of a node, rewritten: a CPU kernel in one reads garbage where it uses a value from around it. */
+function withBodies(node: Node, outer: KnownValues, prefix: string): Node {
+  const attributes = Object.entries(node.attributes).map(([name, attribute]) => {
+    if (attribute.kind !== 'graph') return [name, attribute] as const;
+    const inner = inferSubgraph(attribute.value, [], outer);
+    const known: KnownValues = { get: (value) => inner.get(value) ?? outer.get(value) };
+    return [name, graphAttribute(rewriteGraph(attribute.value, known, `${prefix}/${name}`))] as const;
+  });
+  return { ...node, attributes: Object.fromEntries(attributes) };
 }
+
+function rewriteGraph(graph: Graph, known: KnownValues, prefix: string): Graph {
+  const added = new AddedNodes(graph, known, prefix);
+  for (const node of graph.nodes)
+    if (!rewritingOf(node)?.(node, added))
+      added.nodes.push(withBodies(node, known, `${prefix}/${added.nodes.length}`));
+  return added.graph;
+}
+
+/** The same model (opset 18 or later) for a WebGPU session. */
+export const rewriteForWebgpu = (model: Model): Model => ({
+  ...model,
+  graph: rewriteGraph(model.graph, inferShapes(model), 'webgpu'),
+});

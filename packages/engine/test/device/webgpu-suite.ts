@@ -166,6 +166,27 @@ test('Learner on WebGPU takes no step from a gradient that is no number, and goe
   assert.ok(Number.isFinite(await learner.gradientNorm()));
 });
 
+test('Engine whose process the device ends starts again on the CPU, and says so', async (t) => {
+  const { NODE_OPTIONS: before } = process.env;
+  process.env.NODE_OPTIONS = `${before ?? ''} --import=${new URL('./end-on-webgpu.ts', import.meta.url)}`;
+  try {
+    const engine = await createEngine({
+      ...{ ...createSetting(), self: peer(1), directory: temporaryFolder(t), data: [french] },
+      ...{ threads: 1, niceness: 0, device: 'webgpu' },
+    });
+    t.after(() => engine.close().catch(() => undefined));
+    assert.deepEqual((await engine.open(genesis)).device, {
+      wish: 'webgpu',
+      name: 'cpu',
+      reason: "webgpu ended the engine's process (SIGABRT)",
+    });
+    assert.equal((await engine.train({ steps: 2, round: 0 })).step, 2);
+  } finally {
+    if (before === undefined) delete process.env.NODE_OPTIONS;
+    else process.env.NODE_OPTIONS = before;
+  }
+});
+
 test('Engine on WebGPU trains, contributes and applies, and goes on from its checkpoint on the CPU', async (t) => {
   const setting = createSetting({
     model: { context: 16, width: 16, layers: 1 },
