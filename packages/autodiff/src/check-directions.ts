@@ -64,7 +64,7 @@ function directionsOf(gradient: Values, norm: number, seed: string): readonly Va
 export async function checkDirections(
   model: Model,
   inputs: Readonly<Record<string, Tensor>>,
-  options: Pick<CheckGradientsOptions, 'loss' | 'parameters' | 'run' | 'seed'>,
+  options: Pick<CheckGradientsOptions, 'loss' | 'parameters' | 'rules' | 'run' | 'seed'>,
 ): Promise<readonly CheckedDirections[]> {
   const { loss, parameters, run, seed = 'directions' } = options;
   const training = differentiate(model, options);

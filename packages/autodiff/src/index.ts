@@ -21,6 +21,7 @@ export { AutodiffError } from './errors.ts';
 export { estimateMemory, fixDimensions, type MemoryEstimate } from './estimate-memory.ts';
 export { checkOperators, type OperatorSupport, operatorSupport } from './operator-support.ts';
 export { maskDropout, type NoiseDeclaration, noiseKey, noiseOf } from './passes/mask-dropout.ts';
+export { classesOf, type TargetClasses } from './prepare/classes.ts';
 export { type ExportRequest, exportModel } from './prepare/export-model.ts';
 export type { LossSettings } from './prepare/losses.ts';
 export { prepareTraining, type TrainingRequest } from './prepare/prepare-training.ts';

@@ -5,8 +5,10 @@
  * the middle of a change.
  */
 import { join } from 'node:path';
+import { classesOf } from '@murmuration/autodiff';
 import { type Cid, runDigest } from '@murmuration/base';
 import { readArrayData } from './array-samples.ts';
+import { withCheckedTargets } from './check-targets.ts';
 import { type Checkpoints, openCheckpoints } from './checkpoint.ts';
 import { encodePending } from './contribution.ts';
 import { createLearner, type PlacedLearner } from './create-learner.ts';
@@ -333,7 +335,7 @@ export async function createChildEngine(
   const { run, runId, self, threads } = init;
   const runModel = readRunModel(init.graph, run);
   const { declarations, layout, inputs } = runModel;
-  const data = readData(init, runModel);
+  const data = withCheckedTargets(readData(init, runModel), classesOf(runModel.model));
   const frozen = frozenWeights(init, runModel);
   const optimizer = createOptimizer({ declarations, layout, inner: run.inner, threads });
   const placed: Partial<PlacedLearner> = data.sampleShapes

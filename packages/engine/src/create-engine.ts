@@ -1,17 +1,20 @@
 /**
  * The parent's side. `createEngine` forks the child and waits until it has read the graph and the data. Every method
  * of the engine is one request; its answer settles the promise. Whatever ends the child first (a signal, a crash of
- * native code, `close`) settles all of them.
+ * native code, `close`) settles all of them. The child runs graphs that others made, so it is ended when it takes too
+ * much memory, and never outlives its parent's orderly end.
  */
 import { type ChildProcess, fork } from 'node:child_process';
+import { totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { childOptions } from './child-options.ts';
-import { callsMax, closeTimeoutMs, errorTailBytes } from './defaults.ts';
+import { callsMax, closeTimeoutMs, errorTailBytes, memoryShareMax } from './defaults.ts';
 import type { DeviceChoice } from './device/devices.ts';
 import { resolveDevice } from './device/resolve-device.ts';
 import { EngineError, type EngineErrorCode } from './errors.ts';
 import type { Engine, EngineInit } from './index.ts';
 import type { ChildInit, EngineCall, EngineCalls, ErrorMessage, Request, Response } from './messages.ts';
+import { watchMemory } from './watch-memory.ts';
 
 interface Waiting {
   resolve(value: unknown): void;
@@ -66,9 +69,14 @@ class EngineProcess {
       this.#errorTail = (this.#errorTail + text).slice(-errorTailBytes);
     });
     this.#child.on('message', (message) => this.#receive(message as Response));
+    const kill = (): void => void this.#child.kill('SIGKILL');
+    process.once('exit', kill);
+    const watch = watchMemory(this.#child, init.memoryMaxBytes ?? memoryShareMax * totalmem());
     this.#exited = new Promise((resolve) => {
       const end = (reason: string, clean = false) => {
-        this.#end(reason, clean);
+        process.off('exit', kill);
+        watch.stop();
+        this.#end(watch.exceeded ?? reason, clean);
         resolve();
       };
       this.#child.once('close', (exitCode, signal) => end(signal ?? `exit code ${exitCode}`, exitCode === 0));

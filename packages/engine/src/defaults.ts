@@ -84,3 +84,9 @@ export const deviceErrorMax = 0.02;
 
 /** Steps on a device whose gradients are compared before it is trusted. */
 export const comparedSteps = 3;
+
+/** Share of the machine's memory that an engine may hold: beyond it the system would end some process, perhaps another. */
+export const memoryShareMax = 0.9;
+
+/** How often the engine's memory is looked at: a graph fills a few hundred megabytes in that time. */
+export const memoryWatchMs: number = 1 * second;

@@ -19,6 +19,8 @@ export interface EngineInit {
   readonly graph: Uint8Array;
   /** Files that hold the run's weights, as the blobs `run.initial.tensors` (a run without seed) and `run.model.frozen`. */
   readonly weights?: { readonly initial?: string | undefined; readonly frozen?: string | undefined };
+  /** A child that holds more resident memory than this is ended; nine tenths of the machine's unless given. */
+  readonly memoryMaxBytes?: number | undefined;
   /** Folder of this engine's checkpoint, snapshots. Made if missing. */
   readonly directory: string;
   /**

@@ -8,6 +8,7 @@ import {
   differentiate,
   estimateMemory,
   frozenOf,
+  outsideTraining,
 } from '@murmuration/autodiff';
 import { createLayout, createRandom, type ParameterLayout, tensorView } from '@murmuration/base';
 import {
@@ -128,14 +129,24 @@ function createRunner(threads: number) {
   };
 }
 
+/** Dropout as outside training: a loss that is drawn anew at each pass has no slope. */
+const withoutDropout = (model: Model): Model => ({
+  ...model,
+  graph: {
+    ...model.graph,
+    nodes: model.graph.nodes.map((node) => (node.operator === 'Dropout' ? outsideTraining(node) : node)),
+  },
+});
+
 /**
  * Runs a training model on made-up samples. Throws `EngineError` `bad-samples` for an input that cannot be made up,
  * `bad-graph`; `AutodiffError` for a graph without gradients.
  */
 export async function inspectModel(
-  { model, parameters, frozen }: InspectedModel,
+  { model: whole, parameters, frozen }: InspectedModel,
   options: { readonly sizes: SampleSizes; readonly threads: number },
 ): Promise<ModelInspection> {
+  const model = withoutDropout(whole);
   const declarations = parametersOf(model);
   const layout = createLayout(declarations);
   const begun = parameters.length > 0 ? parameters : initializeParameters(declarations, 'inspection');

@@ -61,7 +61,7 @@ export function createTraining(init: {
     learner.discard();
     counters.stepLossSum = 0;
     throw new EngineError(
-      `step ${counters.step}: loss ${loss}, gradient norm ${norm}; the step was not taken`,
+      `step ${counters.step}: loss ${loss}, gradient norm ${norm}; the step was not taken: look for values in the data that are not finite, or lower the learning rate`,
       { code: 'not-finite', step: counters.step, loss, norm },
     );
   }

@@ -28,6 +28,33 @@ test('Schedule serves calls in order and never during a slice', async () => {
   );
 });
 
+test('Schedule lets nothing happen between what a call waits for and the call', async () => {
+  const schedule = createSchedule();
+  const events: string[] = [];
+  let slices = 0;
+  const job = schedule.start({
+    async slice() {
+      events.push('slice');
+      await setTimeout(2);
+      return ++slices === 6;
+    },
+  });
+  const prepare = async (): Promise<void> => {
+    events.push('prepare');
+    await setTimeout(10);
+    events.push('prepared');
+  };
+  for (const name of ['a', 'b'])
+    schedule.serve(
+      () => events.push(name),
+      () => (name === 'b' ? prepare() : undefined),
+    );
+  schedule.serve(() => events.push('c'));
+  await job;
+  const from = events.indexOf('a');
+  assert.deepEqual(events.slice(from, from + 5), ['a', 'prepare', 'prepared', 'b', 'c']);
+});
+
 test('Schedule gives jobs their turns one after another; one that throws ends alone', async () => {
   const schedule = createSchedule();
   const turns: string[] = [];

@@ -10,6 +10,7 @@ import {
   type Model,
 } from '@murmuration/onnx';
 import { AutodiffError } from '../errors.ts';
+import { classesKey, type TargetClasses } from './classes.ts';
 
 /** What is minimised. */
 export type LossSettings =
@@ -140,6 +141,14 @@ function build(context: LossContext, loss: NamedLoss): string {
   }
 }
 
+const targetClasses = (
+  { axis = -1, ignoreIndex }: NamedLoss & { readonly kind: 'cross-entropy' },
+  shape: readonly Dimension[],
+): TargetClasses => ({
+  count: Number(shape.at(axis)),
+  ...(ignoreIndex !== undefined && { ignore: ignoreIndex }),
+});
+
 const countsOne = (shape: readonly Dimension[] | undefined): boolean =>
   shape?.every((dimension) => dimension === 1) ?? false;
 
@@ -194,5 +203,8 @@ export function attachLoss(model: Model, settings: LossSettings): WithLoss {
   if (taken !== undefined)
     throw badRequest(`loss ${settings.kind}: expected the name ${taken} to be free for its input`, { taken });
   const made = build({ graph, output, shape: value.shape }, settings);
-  return { model: graph.model(), loss: made, logits: output };
+  const { kind } = settings;
+  const classes = kind === 'cross-entropy' ? targetClasses(settings, value.shape) : undefined;
+  const metadata = classes ? { [classesKey]: JSON.stringify(classes) } : {};
+  return { model: graph.model(metadata), loss: made, logits: output };
 }

@@ -16,6 +16,7 @@ import {
   upgradeModel,
 } from '@murmuration/onnx';
 import { AutodiffError } from '../errors.ts';
+import { checkOperators } from '../operator-support.ts';
 import { declareWeights } from './declarations.ts';
 import { attachAdapters } from './lora.ts';
 import { attachLoss, type LossSettings } from './losses.ts';
@@ -81,9 +82,11 @@ function renamed(model: Model, names: ReadonlyMap<string, string>): Model {
 /**
  * Makes a training model of a forward model. Gives the graph and the weights' values, flat, in the order of the lists
  * in its metadata; parameters that the file does not have (adapters) have none: they begin by their declarations.
- * Throws `AutodiffError` `bad-request` for a request that does not fit the file, `OnnxError` for a bad file.
+ * Throws `AutodiffError` `bad-request` for a request that does not fit the file, `foreign-operator` for an
+ * operator that no run may have, `OnnxError` for a bad file.
  */
 export function prepareTraining(file: Model, request: TrainingRequest): WithoutWeights {
+  checkOperators(file);
   const { trains, text } = request;
   const plain = tieWeights(simplifyModel(upgradeModel(file)));
   const bound = text ? bindTextInputs(plain, text) : plain;
