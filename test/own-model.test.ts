@@ -21,7 +21,7 @@ import type { PeerEvent } from '../packages/peer/src/index.ts';
 
 const murmur = fileURLToPath(new URL('../packages/cli/bin/murmur.js', import.meta.url));
 const mobileNet = new URL(
-  '../packages/autodiff/test/models/fixtures/mobilenet-v2/script-17-train-logits.onnx.gz',
+  '../packages/autodiff/test/models/fixtures/exported/mobilenet-v2/script-17-train-logits.onnx.gz',
   import.meta.url,
 );
 const rounds = 6;
