@@ -1,11 +1,12 @@
 /** Programs: sessions of onnxruntime over vectors that stay where they are. */
 
-import { outsideTraining } from '@murmuration/autodiff';
+import { gradientName, outsideTraining } from '@murmuration/autodiff';
 import { type ParameterLayout, tensorView } from '@murmuration/base';
-import { pruneModel } from '@murmuration/onnx';
+import { type Model, pruneModel } from '@murmuration/onnx';
 import { Tensor } from 'onnxruntime-node';
 import type { DeviceName } from './device/devices.ts';
 import { createProviderSession } from './device/provider-session.ts';
+import { skipFinalReshapes } from './final-reshapes.ts';
 import type { RunModel } from './model.ts';
 import type { Inputs } from './samples.ts';
 import { createInPlaceSession, createSession, runSession } from './session.ts';
@@ -32,13 +33,26 @@ interface ProgramInit {
   readonly threads: number;
 }
 
-const viewTensors = (vector: Float32Array, layout: ParameterLayout, prefix = ''): Record<string, Tensor> =>
+const viewTensors = (vector: Float32Array, layout: ParameterLayout): Record<string, Tensor> =>
   Object.fromEntries(
-    layout.slots.map((slot) => [
-      `${prefix}${slot.name}`,
-      new Tensor('float32', tensorView(vector, slot), slot.shape),
-    ]),
+    layout.slots.map((slot) => [slot.name, new Tensor('float32', tensorView(vector, slot), slot.shape)]),
   );
+
+/** Where gradients are written, each in the shape in which the graph gives it. */
+function gradientTensors(
+  gradient: Float32Array,
+  layout: ParameterLayout,
+  { graph }: Model,
+): Record<string, Tensor> {
+  const shapes = new Map(graph.outputs.map(({ name, shape }) => [name, shape]));
+  return Object.fromEntries(
+    layout.slots.map((slot) => {
+      const name = gradientName(slot.name);
+      const shape = shapes.get(name)?.map(Number) ?? slot.shape;
+      return [name, new Tensor('float32', tensorView(gradient, slot), shape)];
+    }),
+  );
+}
 
 /**
  * Differentiates the model and holds its session; gradients are written into `gradient` where they lie. Throws
@@ -54,7 +68,8 @@ export async function createTrainingProgram(
     },
 ): Promise<TrainingProgram> {
   const { runModel, frozen, parameters, gradient, sizes, threads, provider } = init;
-  const { model, inputs, feeds, drawMasks } = createTrainingGraph(init);
+  const { model: whole, inputs, feeds, drawMasks } = createTrainingGraph(init);
+  const model = skipFinalReshapes(whole);
   const session =
     provider === 'cpu'
       ? await createInPlaceSession(model, threads, sizes.sizes)
@@ -67,7 +82,7 @@ export async function createTrainingProgram(
     ...feeds,
   });
   const fetches = {
-    ...viewTensors(gradient, runModel.layout, 'gradient:'),
+    ...gradientTensors(gradient, runModel.layout, model),
     loss: new Tensor('float32', loss, []),
   };
   return {
