@@ -14,6 +14,7 @@ import {
   tensorAttribute,
 } from '@murmuration/onnx';
 import { createDimensionValues } from './dimension-values.ts';
+import { typeCodes } from './element-types.ts';
 import { AutodiffError } from './errors.ts';
 import { createKnownGraph, type KnownGraph } from './known-graph.ts';
 
@@ -64,10 +65,6 @@ export interface Backward {
   /** The node that gives a value, also one of the backward graph. */
   producerOf(value: string): Node | undefined;
 }
-
-/** `TensorProto.DataType` of double precision and of all else that gradients can be. */
-const float64Code = 11;
-const float32Code = 1;
 
 const allowZero: Attributes = { allowzero: int(1) };
 
@@ -165,7 +162,7 @@ function createDerived({ shapeOf, knownShape, typeOf }: Lookups, building: Build
     castLike(value, like) {
       const type = typeOf(like);
       if (typeOf(value) === type) return value;
-      return op('Cast', [value], { to: int(type === 'float64' ? float64Code : float32Code) });
+      return op('Cast', [value], { to: int(typeCodes[type === 'float64' ? 'float64' : 'float32']) });
     },
     zerosLike(value) {
       const type = typeOf(value);

@@ -4,6 +4,7 @@
  * writing; `reverse.ts` then appends the backward graph, and passes fuse what belongs together.
  */
 import {
+  allNames,
   type Model,
   pruneModel,
   simplifyModel,
@@ -13,7 +14,7 @@ import {
 } from '@murmuration/onnx';
 import { createBackward } from './backward.ts';
 import { AutodiffError } from './errors.ts';
-import { renameOutputs } from './passes/rename-outputs.ts';
+import { type Gradient, renameOutputs } from './passes/rename-outputs.ts';
 import { fusingPasses, loweringPasses, type Pass, schedulingPasses } from './passes/table.ts';
 import { appendGradients } from './reverse.ts';
 import type { GradientRules } from './rules/rule.ts';
@@ -54,6 +55,10 @@ function checkRequest(model: Model, { loss, parameters }: DifferentiateRequest):
       );
   }
   if (new Set(parameters).size !== parameters.length) bad('parameters: expected each name once');
+  const names = allNames(model.graph);
+  const taken = parameters.map(gradientName).find((name) => names.has(name));
+  if (taken !== undefined)
+    bad(`expected the name ${taken} to be free for a gradient, got a value of that name`);
 }
 
 const runPasses = (model: Model, passes: readonly Pass[], parameters: readonly string[]): Model =>
@@ -119,20 +124,18 @@ export function differentiate(model: Model, request: DifferentiateRequest): Mode
     sources: parameters,
     table: { rules, withoutGradient },
   });
-  const named = parameters.map((parameter): [string, string] => {
-    const gradient = gradients.get(parameter);
-    if (gradient === undefined)
+  const named = parameters.map((parameter): Gradient => {
+    const value = gradients.get(parameter);
+    if (value === undefined)
       throw new AutodiffError(`parameter ${parameter}: the loss ${loss} does not depend on it`, {
         code: 'no-path',
         parameter,
         loss,
       });
-    return [gradientName(parameter), gradient];
+    const [type, shape] = [backward.typeOf(parameter), backward.shapeOf(parameter)];
+    return { value, output: { name: gradientName(parameter), type, shape } };
   });
-  const shapes = new Map(
-    parameters.map((parameter) => [gradientName(parameter), backward.shapeOf(parameter)]),
-  );
-  const whole = renameOutputs(backward.graph.model(), loss, named, shapes);
+  const whole = renameOutputs(backward.graph.model(), loss, named);
   const fused = runPasses(whole, fusingPasses, parameters);
   return withRunnableOpset(runPasses(fused, schedulingPasses[request.hold ?? 'costly'], parameters));
 }

@@ -1,4 +1,5 @@
-import { type Dimension, type ElementType, inferShapes, type Model, usedValues } from '@murmuration/onnx';
+import { type Dimension, inferShapes, type Model, usedValues } from '@murmuration/onnx';
+import { elementBytes } from './element-types.ts';
 
 /** Bytes that a graph's values take while its nodes run in order, each value freed after its last use. */
 export interface MemoryEstimate {
@@ -10,22 +11,6 @@ export interface MemoryEstimate {
   /** Values whose size shape inference cannot tell; they count as nothing. */
   readonly unknown: number;
 }
-
-const elementBytes: Readonly<Record<ElementType, number>> = {
-  float32: 4,
-  float64: 8,
-  float16: 2,
-  bfloat16: 2,
-  int8: 1,
-  int16: 2,
-  int32: 4,
-  int64: 8,
-  uint8: 1,
-  uint16: 2,
-  uint32: 4,
-  uint64: 8,
-  bool: 1,
-};
 
 /** Operators whose output is their input's memory under another shape. */
 const views: ReadonlySet<string> = new Set(['Reshape', 'Squeeze', 'Unsqueeze', 'Flatten', 'Identity']);

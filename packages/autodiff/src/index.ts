@@ -20,13 +20,13 @@ export { type DifferentiateRequest, differentiate, gradientName } from './differ
 export { AutodiffError } from './errors.ts';
 export { estimateMemory, fixDimensions, type MemoryEstimate } from './estimate-memory.ts';
 export { checkOperators, type OperatorSupport, operatorSupport } from './operator-support.ts';
-export { maskDropout, type NoiseDeclaration, noiseKey, noiseOf } from './passes/mask-dropout.ts';
+export { maskDropout, type NoiseDeclaration, noiseOf } from './passes/mask-dropout.ts';
 export { classesOf, type TargetClasses } from './prepare/classes.ts';
 export { type ExportRequest, exportModel } from './prepare/export-model.ts';
 export type { LossSettings } from './prepare/losses.ts';
 export { prepareTraining, type TrainingRequest } from './prepare/prepare-training.ts';
 export type { InputFilling, TextInputs } from './prepare/text-inputs.ts';
-export { type Trainable, weightsOf } from './prepare/trainable.ts';
+export type { Trainable } from './prepare/trainable.ts';
 export { outsideTraining } from './prepare/training-mode.ts';
 export { type FrozenWeight, frozenOf, type WithoutWeights } from './prepare/weights.ts';
 export type { GradientRule, GradientRules, RuleContext } from './rules/rule.ts';

@@ -4,6 +4,7 @@
  * as `interpolation.ts` computes them ahead.
  */
 import { int } from '@murmuration/onnx';
+import { typeCodes } from './element-types.ts';
 import type { Interpolation } from './interpolation.ts';
 import { type RuleContext, unsupported } from './rules/rule.ts';
 
@@ -16,8 +17,6 @@ interface Axis {
 }
 
 type Coordinate = (context: RuleContext, axis: Axis) => string;
-
-const float32Code = 1;
 
 const float = ({ backward }: RuleContext, value: number): string => backward.graph.float32(value);
 
@@ -64,7 +63,7 @@ function counted({ op, backward }: RuleContext, size: string): readonly [string,
   const { graph } = backward;
   const limit = op('Reshape', [size, graph.int64s([])]);
   const positions = op('Range', [graph.int64(0), limit, graph.int64(1)]);
-  const to = { to: int(float32Code) };
+  const to = { to: int(typeCodes.float32) };
   return [op('Cast', [positions], to), op('Cast', [size], to)];
 }
 
@@ -95,7 +94,7 @@ export function interpolationAtRunTime(
   const last = op('Sub', [inputs, float(context, 1)]);
   const inside = op('Min', [op('Max', [chosen, float(context, 0)]), last]);
   const column = op('Unsqueeze', [inside, backward.graph.int64s([1])]);
-  if (mode === 'nearest') return op('Cast', [op('Equal', [column, indices])], { to: int(float32Code) });
+  if (mode === 'nearest') return op('Cast', [op('Equal', [column, indices])], { to: int(typeCodes.float32) });
   const distance = op('Abs', [op('Sub', [column, indices])]);
   return op('Max', [op('Sub', [float(context, 1), distance]), float(context, 0)]);
 }

@@ -12,7 +12,10 @@ import { gradientRules, withoutGradient } from './rules/table.ts';
 export type OperatorSupport = 'rule' | 'none' | 'unsupported' | 'foreign';
 
 /** Names under which the newest operator set knows what older ones call otherwise. */
-const replaced: Readonly<Record<string, string>> = { Scatter: 'ScatterElements', Upsample: 'Resize' };
+const replaced: ReadonlyMap<string, string> = new Map([
+  ['Scatter', 'ScatterElements'],
+  ['Upsample', 'Resize'],
+]);
 
 /** Standard operators that compute on tensors, and that no rule covers. */
 const standard: ReadonlySet<string> = new Set([
@@ -22,7 +25,7 @@ const standard: ReadonlySet<string> = new Set([
 /** What is known of an operator in its newest form; `domain` is empty for ONNX's own. */
 export function operatorSupport({ operator, domain }: Pick<Node, 'operator' | 'domain'>): OperatorSupport {
   if (domain !== '' && domain !== microsoft) return 'foreign';
-  const name = replaced[operator] ?? operator;
+  const name = replaced.get(operator) ?? operator;
   const key = operatorKey({ operator: name, domain } as Node);
   if (Object.hasOwn(lowerings, key) || Object.hasOwn(gradientRules, name)) return 'rule';
   if (domain !== '') return 'foreign';

@@ -4,6 +4,7 @@ import { FactError } from '@murmuration/base';
 import {
   checkModel,
   createGraphBuilder,
+  float32Tensor,
   type GraphBuilder,
   gpt,
   int,
@@ -217,4 +218,30 @@ test('differentiate ends in a model or a typed error on a graph with one flipped
   }
   assert.ok((codes.get('model') ?? 0) > 0);
   assert.ok(codes.size > 4, [...codes.keys()].join());
+});
+
+test('differentiate refuses a graph that has the name of a gradient already', () => {
+  const taken = modelOf((builder, a, b) => builder.node('Mul', [a, b], {}, 'gradient:b'));
+  assert.throws(() => differentiate(taken, request), { code: 'bad-request' });
+});
+
+test('differentiate knows no rule for an operator that is named like what every object has', () => {
+  const named = modelOf((builder, a, b) => builder.node('Add', [builder.node('constructor', [a]), b]));
+  assert.throws(() => differentiate(named, request), { code: 'no-rule' });
+});
+
+test('differentiate keeps parameters apart that begin with the same number', async () => {
+  const builder = createGraphBuilder('numbers');
+  for (const name of ['a', 'b']) builder.initializer(float32Tensor(name, [1]));
+  const product = builder.node('Mul', [builder.input('x', 'float32', [3]), 'a']);
+  builder.node(
+    'ReduceSum',
+    [builder.node('Mul', [product, builder.node('Exp', ['b'])])],
+    { keepdims: int(0) },
+    'loss',
+  );
+  builder.output('loss', 'float32', []);
+  const { graph } = differentiate(builder.model(), request);
+  const names = graph.initializers.map(({ name }) => name);
+  assert.ok(names.includes('a') && names.includes('b'), names.join());
 });

@@ -1,10 +1,16 @@
 /** onnxruntime's own attention operators, as its optimizer writes them into models. */
 import { floatOf, int, intOf, intsOf, microsoft } from '@murmuration/onnx';
+import { typeCodes } from '../element-types.ts';
 import type { LoweringContext } from '../passes/lower-operators.ts';
-import { attend, causalBias, joinHeads, refusePast, scaleOf, splitHeads } from './attention.ts';
-
-const int64Code = 7;
-const boolCode = 9;
+import {
+  type AttentionInputs,
+  attend,
+  causalBias,
+  joinHeads,
+  refusePast,
+  scaleOf,
+  splitHeads,
+} from './attention.ts';
 
 /** onnxruntime's number for keys that padding hides. */
 const paddingScore = -10_000;
@@ -32,7 +38,7 @@ function paddingBias(context: LoweringContext, mask: string, key: string): strin
   if (rank < 1 || rank > 3) context.refuse(`expected a mask of 1 to 3 dimensions, got ${rank}`);
   const length = shapeOf(key)[2];
   const present = (): string => {
-    if (rank > 1) return op('Cast', [mask], { to: int(boolCode) });
+    if (rank > 1) return op('Cast', [mask], { to: int(typeCodes.bool) });
     const batch = shapeOf(context.input(0))[0];
     if (typeof batch === 'number' && shapeOf(mask)[0] !== batch)
       context.refuse(`expected one length for each of ${batch} sequences, got [${shapeOf(mask)}]`);
@@ -41,7 +47,10 @@ function paddingBias(context: LoweringContext, mask: string, key: string): strin
         ? graph.int64(length)
         : op('Squeeze', [backward.sizeValue(key, 2), graph.int64s([0])]);
     const positions = op('Range', [graph.int64(0), count, graph.int64(1)]);
-    return op('Less', [positions, unsqueezed(context, op('Cast', [mask], { to: int(int64Code) }), [1])]);
+    return op('Less', [
+      positions,
+      unsqueezed(context, op('Cast', [mask], { to: int(typeCodes.int64) }), [1]),
+    ]);
   };
   const shaped = unsqueezed(context, present(), rank === 3 ? [1] : [1, 2]);
   const score = floatOf(node, 'mask_filter_value', paddingScore);
@@ -62,6 +71,19 @@ function biased(
   );
 }
 
+/** Attention with the bias that is the sixth input, a mask of keys, and causality, as the node has them. */
+function attendMasked(context: LoweringContext, inputs: AttentionInputs, mask: string): string {
+  const { query, key } = inputs;
+  const added = context.input(5);
+  const bias = [
+    ...(added === '' ? [] : [added]),
+    ...(mask === '' ? [] : [paddingBias(context, mask, key)]),
+    ...(intOf(context.node, 'unidirectional', 0) === 1 ? [causalBias(context, query, key)] : []),
+  ];
+  const settings = { scale: scaleOf(context, query), softcap: 0, bias };
+  return joinHeads(context, attend(context, inputs, settings).mixed);
+}
+
 /** Attention with separate queries, keys and values. */
 export function multiHeadAttention(context: LoweringContext): readonly (string | undefined)[] {
   const { node, input, shapeOf } = context;
@@ -77,14 +99,8 @@ export function multiHeadAttention(context: LoweringContext): readonly (string |
     widthOf(input(1)),
     widthOf(input(2)),
   ]).map((each) => splitHeads(context, each, heads));
-  const bias = [
-    ...(input(5) === '' ? [] : [input(5)]),
-    ...(input(4) === '' ? [] : [paddingBias(context, input(4), key)]),
-    ...(intOf(node, 'unidirectional', 0) === 1 ? [causalBias(context, query, key)] : []),
-  ];
-  const settings = { scale: scaleOf(context, query), softcap: 0, bias };
-  const { mixed } = attend(context, { query, key, value, heads, keyHeads: heads }, settings);
-  return [joinHeads(context, mixed), context.has(1) ? key : undefined, context.has(2) ? value : undefined];
+  const joined = attendMasked(context, { query, key, value, heads, keyHeads: heads }, input(4));
+  return [joined, context.has(1) ? key : undefined, context.has(2) ? value : undefined];
 }
 
 /** Attention that also multiplies its input with the weights of queries, keys and values. */
@@ -100,14 +116,7 @@ export function packedAttention(context: LoweringContext): readonly (string | un
   const [query = '', key = '', value = ''] = parts(context, all, widths).map((each) =>
     splitHeads(context, each, heads),
   );
-  const bias = [
-    ...(input(5) === '' ? [] : [input(5)]),
-    ...(input(3) === '' ? [] : [paddingBias(context, input(3), key)]),
-    ...(intOf(node, 'unidirectional', 0) === 1 ? [causalBias(context, query, key)] : []),
-  ];
-  const settings = { scale: scaleOf(context, query), softcap: 0, bias };
-  const { mixed } = attend(context, { query, key, value, heads, keyHeads: heads }, settings);
-  return [joinHeads(context, mixed)];
+  return [attendMasked(context, { query, key, value, heads, keyHeads: heads }, input(3))];
 }
 
 /** Rotates queries or keys from position 0 on. */

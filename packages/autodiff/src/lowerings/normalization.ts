@@ -1,7 +1,6 @@
 import { float, floatOf, int, intOf, tensorAttribute } from '@murmuration/onnx';
+import { typeCodes } from '../element-types.ts';
 import type { Lowering, LoweringContext, Lowerings } from '../passes/lower-operators.ts';
-
-const int64Code = 7;
 
 /** onnxruntime's default for normalizations that it fuses. */
 const skipEpsilon = 1e-12;
@@ -51,7 +50,7 @@ const embed: Lowering = (context) => {
   const length = op('Squeeze', [backward.sizeValue(input(0), 1), graph.int64s([0])]);
   const positions = input(8) || op('Range', [graph.int64(0), length, graph.int64(1)]);
   const rows = (table: string, indices: string): string =>
-    op('Gather', [table, op('Cast', [indices], { to: int(int64Code) })]);
+    op('Gather', [table, op('Cast', [indices], { to: int(typeCodes.int64) })]);
   const placed = op('Add', [rows(input(2), input(0)), rows(input(3), positions)]);
   const sum = input(1) === '' ? placed : op('Add', [placed, rows(input(4), input(1))]);
   const zero = { name: '', type: 'int32', shape: [1], data: Int32Array.of(0) } as const;

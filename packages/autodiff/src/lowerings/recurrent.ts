@@ -15,6 +15,7 @@ import {
   tensorAttribute,
   textOf,
 } from '@murmuration/onnx';
+import { typeCodes } from '../element-types.ts';
 import type { Lowering, LoweringContext, Lowerings } from '../passes/lower-operators.ts';
 import { type Activation, type AddNode, activate, activationsOf } from './activations.ts';
 
@@ -182,8 +183,7 @@ function running(context: LoweringContext, x: string, lengths: string): string {
   const count = op('Squeeze', [backward.sizeValue(x, 0), graph.int64s([0])]);
   const steps = op('Range', [graph.int64(0), count, graph.int64(1)]);
   const times = op('Unsqueeze', [steps, graph.int64s([1, 2])]);
-  const int64Code = 7;
-  const ends = op('Unsqueeze', [op('Cast', [lengths], { to: int(int64Code) }), graph.int64s([1])]);
+  const ends = op('Unsqueeze', [op('Cast', [lengths], { to: int(typeCodes.int64) }), graph.int64s([1])]);
   return op('Less', [times, ends]);
 }
 

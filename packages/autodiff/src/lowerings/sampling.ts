@@ -4,9 +4,8 @@
  */
 import { int, intOf, ints, type Tensor, textOf } from '@murmuration/onnx';
 import { gridNumbersMax } from '../defaults.ts';
+import { typeCodes } from '../element-types.ts';
 import type { LoweringContext, Lowerings } from '../passes/lower-operators.ts';
-
-const int64Code = 7;
 
 /** The `a` of the cubic filter that onnxruntime and PyTorch sample with. */
 const cubicCoefficient = -0.75;
@@ -147,7 +146,7 @@ function gridSample(context: LoweringContext): readonly string[] {
     axis: int(0),
   });
   const samples = corners.map(({ position, weight, inside }) => {
-    const index = op('Reshape', [op('Cast', [position], { to: int(int64Code) }), flat]);
+    const index = op('Reshape', [op('Cast', [position], { to: int(typeCodes.int64) }), flat]);
     const pixel = op('GatherElements', [image, op('Expand', [index, channels])], { axis: int(2) });
     const shown = inside ? op('Where', [inside, weight ?? number(1), number(0)]) : weight;
     return shown === undefined ? pixel : op('Mul', [pixel, op('Reshape', [shown, flat])]);

@@ -28,7 +28,8 @@ const exposed: Readonly<Record<string, Expose>> = {
 /** Makes operators give what their gradients need: means and deviations, masks, indices, log-probabilities. */
 export function exposeStatistics(model: Model): Model {
   const expose = (node: Node): Node => {
-    const outputs = node.domain === '' ? exposed[node.operator] : undefined;
+    const isExposed = node.domain === '' && Object.hasOwn(exposed, node.operator);
+    const outputs = isExposed ? exposed[node.operator] : undefined;
     return outputs ? { ...node, outputs: outputs(node) } : node;
   };
   return { ...model, graph: { ...model.graph, nodes: model.graph.nodes.map(expose) } };

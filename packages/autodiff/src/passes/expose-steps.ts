@@ -9,6 +9,7 @@ import {
   usedValues,
 } from '@murmuration/onnx';
 import { type Backward, createBackward } from '../backward.ts';
+import { plainNode } from '../plain-node.ts';
 import { bodyModel, repeats, type ScanParts, scanParts, stackedValues } from '../scan-node.ts';
 
 /** Operators of a body whose results are kept for the way back, because computing them again is dear. */
@@ -49,16 +50,7 @@ function exposeNode(original: Node, backward: Backward): Node {
     ...products.flatMap(({ outputs }) => outputs.filter((output) => output !== '')),
   ].filter((value) => !known.has(value));
   const stem = node.outputs.find((output) => output !== '') ?? node.name;
-  const copies = values.map(
-    (value, index): Node => ({
-      name: `${stem}.step${index}`,
-      operator: 'Identity',
-      domain: '',
-      inputs: [value],
-      outputs: [`${stem}.step${index}`],
-      attributes: {},
-    }),
-  );
+  const copies = values.map((value, index) => plainNode('Identity', [value], `${stem}.step${index}`));
   const body: Graph = {
     ...parts.body,
     nodes: [...nodes, ...copies],

@@ -6,6 +6,7 @@ import {
   pruneModel,
   usedValues,
 } from '@murmuration/onnx';
+import { freshNames } from './fresh-names.ts';
 import { expressionsOf } from './pattern.ts';
 
 /**
@@ -17,6 +18,7 @@ export function flattenRows(model: Model): Model {
   const known = inferShapes(model);
   const { producerOf } = expressionsOf(model);
   const builder = createGraphBuilder(model.graph.name, { ...model, graph: { ...model.graph, nodes: [] } });
+  const fresh = freshNames(model.graph);
   const readers = new Map<string, number>();
   const outputs = model.graph.outputs.map(({ name }) => name);
   for (const value of [...model.graph.nodes.flatMap(usedValues), ...outputs])
@@ -28,11 +30,12 @@ export function flattenRows(model: Model): Model {
     if (node.operator !== 'Reshape' || inner?.operator !== 'MatMul' || inner.domain !== '') return undefined;
     if (readers.get(product) !== 1) return undefined;
     const [x = '', weight = ''] = inner.inputs;
-    const [from, matrix, to] = [x, weight, node.outputs[0] ?? ''].map((value) => known.get(value)?.shape);
+    const to = node.outputs[0] ?? '';
+    const [from, matrix, result] = [x, weight, to].map((value) => known.get(value)?.shape);
     const [width, columns] = matrix ?? [];
-    const isMatrix = matrix?.length === 2 && to?.length === 2 && to[1] === columns && columns !== '?';
+    const isMatrix = matrix?.length === 2 && result?.length === 2 && result[1] === columns && columns !== '?';
     if (!isMatrix || !from || from.length < 3 || typeof width !== 'number' || shape === '') return undefined;
-    const rows = `${node.name}.rows`;
+    const rows = fresh(`${to}.rows`);
     return [
       { ...node, name: rows, inputs: [x, builder.int64s([-1, width])], outputs: [rows], attributes: {} },
       { ...inner, name: node.name, inputs: [rows, weight], outputs: node.outputs },

@@ -7,16 +7,10 @@ import {
   type Node,
   renameGraph,
 } from '@murmuration/onnx';
+import { plainNode } from '../plain-node.ts';
 import { repeats, scanParts } from '../scan-node.ts';
 
-const copyOf = (value: string, name: string): Node => ({
-  name,
-  operator: 'Identity',
-  domain: '',
-  inputs: [value],
-  outputs: [name],
-  attributes: {},
-});
+const copyOf = (value: string, name: string): Node => plainNode('Identity', [value], name);
 
 /** A repetition without the states that every step hands on as they are: its body takes them from outside. */
 function hoisted(node: Node): readonly Node[] {

@@ -8,6 +8,8 @@
 import { type Dimension, type Model, type Node, renameValues, usedValues } from '@murmuration/onnx';
 import { type Backward, createBackward } from '../backward.ts';
 import { AutodiffError } from '../errors.ts';
+import { plainNode } from '../plain-node.ts';
+import { unsupported } from '../rules/rule.ts';
 
 /** What a lowering sees of its node. */
 export interface LoweringContext {
@@ -85,11 +87,7 @@ function createContext(
       return known;
     },
     refuse(reason) {
-      throw new AutodiffError(`node ${node.name} (${node.operator}): ${reason}`, {
-        code: 'unsupported',
-        node: node.name,
-        operator: node.operator,
-      });
+      throw unsupported(node, reason);
     },
   };
 }
@@ -107,15 +105,7 @@ function fitted(
     const value = values[index];
     if (output === '' || value === undefined) return;
     if (own.has(value) && !renamed.has(value)) renamed.set(value, output);
-    else
-      copies.push({
-        name: output,
-        operator: 'Identity',
-        domain: '',
-        inputs: [renamed.get(value) ?? value],
-        outputs: [output],
-        attributes: {},
-      });
+    else copies.push(plainNode('Identity', [renamed.get(value) ?? value], output));
   });
   const rename = (value: string): string => renamed.get(value) ?? value;
   return [...nodes.map((each) => ({ ...renameValues(each, rename), name: rename(each.name) })), ...copies];

@@ -4,7 +4,6 @@
  * same again after a restart. The masks are listed in metadata `murmuration.noise`.
  */
 import {
-  allNames,
   type Dimension,
   inferShapes,
   type KnownValue,
@@ -14,10 +13,13 @@ import {
   type ValueInfo,
 } from '@murmuration/onnx';
 import { AutodiffError } from '../errors.ts';
+import { plainNode } from '../plain-node.ts';
 import { hasTexts, readMetadata } from '../prepare/metadata.ts';
+import { unsupported } from '../rules/rule.ts';
+import { freshNames } from './fresh-names.ts';
 
 /** The metadata key under which mask inputs are listed, as JSON: `{ name, keep }`. */
-export const noiseKey = 'murmuration.noise';
+const noiseKey = 'murmuration.noise';
 
 /** A bool input that is 1 with a probability, element by element. */
 export interface NoiseDeclaration {
@@ -53,14 +55,12 @@ export function noiseOf(model: Model): readonly NoiseDeclaration[] {
 interface Masking {
   readonly constants: ReadonlyMap<string, Tensor>;
   readonly known: ReadonlyMap<string, KnownValue>;
-  readonly taken: Set<string>;
+  /** Gives a name that is free. */
+  fresh(stem: string): string;
   readonly inputs: ValueInfo[];
   readonly initializers: Tensor[];
   readonly noise: NoiseDeclaration[];
 }
-
-const unsupported = (node: Node, problem: string): AutodiffError =>
-  new AutodiffError(`node ${node.name} (Dropout): ${problem}`, { code: 'unsupported', node: node.name });
 
 /** A constant input's only element, or the default where the input is left out. */
 function scalarOf(node: Node, index: number, otherwise: number, { constants }: Masking): number {
@@ -71,21 +71,8 @@ function scalarOf(node: Node, index: number, otherwise: number, { constants }: M
   return Number(tensor.data[0]);
 }
 
-function fresh(stem: string, { taken }: Masking): string {
-  let name = stem;
-  for (let count = 1; taken.has(name); count++) name = `${stem}_${count}`;
-  taken.add(name);
-  return name;
-}
-
-const plain = (operator: string, inputs: readonly string[], output: string): Node => ({
-  ...{ name: output, operator, domain: '', attributes: {} },
-  inputs,
-  outputs: [output],
-});
-
 function constant(value: number, type: 'float32' | 'float64', stem: string, masking: Masking): string {
-  const name = fresh(stem, masking);
+  const name = masking.fresh(stem);
   const data = type === 'float32' ? Float32Array.of(value) : Float64Array.of(value);
   masking.initializers.push({ name, type, shape: [], data });
   return name;
@@ -102,15 +89,15 @@ function masked(node: Node, keep: number, masking: Masking): readonly Node[] {
       { code: 'unknown-shape', node: node.name, value: x },
     );
   const [y = '', mask = ''] = node.outputs;
-  const noise = fresh(`noise:${y || mask}`, masking);
+  const noise = masking.fresh(`noise:${y || mask}`);
   masking.inputs.push({ name: noise, type: 'bool', shape });
   masking.noise.push({ name: noise, keep });
-  const copy = mask === '' ? [] : [plain('Identity', [noise], mask)];
+  const copy = mask === '' ? [] : [plainNode('Identity', [noise], mask)];
   if (y === '') return copy;
-  const scaled = fresh(`${y}.scaled`, masking);
+  const scaled = masking.fresh(`${y}.scaled`);
   const scale = constant(1 / keep, type, `${y}.scale`, masking);
   const zero = constant(0, type, `${y}.zero`, masking);
-  return [plain('Mul', [x, scale], scaled), plain('Where', [noise, scaled, zero], y), ...copy];
+  return [plainNode('Mul', [x, scale], scaled), plainNode('Where', [noise, scaled, zero], y), ...copy];
 }
 
 function replace(node: Node, masking: Masking): readonly Node[] {
@@ -133,7 +120,7 @@ export function maskDropout(model: Model): Model {
   const masking: Masking = {
     constants: new Map(graph.initializers.map((tensor) => [tensor.name, tensor])),
     known: inferShapes(model),
-    taken: new Set(allNames(graph)),
+    fresh: freshNames(graph),
     inputs: [],
     initializers: [],
     noise: [...noiseOf(model)],

@@ -58,16 +58,18 @@ export function mergeTransposes(model: Model): Model {
   const transpositionOf = (node: Node | undefined): Transposed | undefined =>
     plainTransposition(node) ?? hiddenTransposition(node);
 
+  /** Values as one transposition of what was not transposed before. */
+  const whole = new Map<string, Transposed>();
   let found = false;
   const merged = (node: Node): Node => {
     const own = transpositionOf(node);
     if (!own) return node;
-    let { value, permutation } = own;
-    for (let inner = transpositionOf(producerOf(value)); inner; inner = transpositionOf(producerOf(value))) {
-      const first = inner.permutation;
-      permutation = permutation.map((axis) => first[axis] as number);
-      value = inner.value;
-    }
+    const inner = whole.get(own.value);
+    const value = inner?.value ?? own.value;
+    const permutation = inner
+      ? own.permutation.map((axis) => inner.permutation[axis] as number)
+      : own.permutation;
+    whole.set(node.outputs[0] ?? '', { value, permutation });
     if (value === node.inputs[0]) return node;
     found = true;
     const same = { ...node, inputs: [value] };

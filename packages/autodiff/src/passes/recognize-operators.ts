@@ -111,6 +111,11 @@ const recognitions: readonly Recognition[] = [
 export function recognizeOperators(model: Model): Model {
   const known = inferShapes(model);
   const facts: Facts = { expressions: expressionsOf(model), shapeOf: (value) => known.get(value)?.shape };
+  /** A constant with more dimensions than the input gives the expression's value these, but not the operator's. */
+  const hasRank = (x: string, output: string): boolean => {
+    const rank = facts.shapeOf(output)?.length;
+    return rank !== undefined && facts.shapeOf(x)?.length === rank;
+  };
   let found = false;
   const replaced = (node: Node): Node => {
     const output = node.outputs[0] ?? '';
@@ -118,7 +123,7 @@ export function recognizeOperators(model: Model): Model {
     for (const { pattern, replace } of recognitions) {
       const match = matchPattern(pattern, output, facts.expressions);
       const replacement = match && replace(match, facts);
-      if (!replacement) continue;
+      if (!replacement || !hasRank(replacement.inputs[0] ?? '', output)) continue;
       found = true;
       return { ...node, ...replacement, domain: '' };
     }

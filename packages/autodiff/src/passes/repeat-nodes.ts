@@ -1,4 +1,5 @@
 import { type Model, type Node, subgraphsOf, usedValues } from '@murmuration/onnx';
+import { freshNames } from './fresh-names.ts';
 
 /** A training graph in its two parts. */
 export interface TrainingParts {
@@ -49,15 +50,8 @@ export const isRepeatable = (node: Node): boolean =>
  */
 export function repeatNodes(model: Model, parts: TrainingParts, kept: ReadonlySet<string>): Model {
   const { forward, backward, producers } = parts;
-  const taken = new Set(model.graph.nodes.flatMap(({ outputs }) => outputs));
-  const fresh = (value: string): string => {
-    for (let count = 0; ; count++) {
-      const name = count === 0 ? `again.${value}` : `again.${value}_${count}`;
-      if (taken.has(name)) continue;
-      taken.add(name);
-      return name;
-    }
-  };
+  const fresh = freshNames(model.graph);
+  const again = (value: string): string => fresh(`again.${value}`);
   const nodes: Node[] = [...forward];
   const positions = new Map(forward.map((node, index) => [node, index]));
   const copied = new Set<Node>();
@@ -78,19 +72,19 @@ export function repeatNodes(model: Model, parts: TrainingParts, kept: ReadonlySe
     return [...found].toSorted((left, right) => (positions.get(left) ?? 0) - (positions.get(right) ?? 0));
   };
 
-  const again = (value: string): string => {
+  const repeated = (value: string): string => {
     for (const node of missing(value)) {
       const inputs = node.inputs.map(mapped);
-      const outputs = node.outputs.map((output) => (output === '' ? '' : fresh(output)));
+      const outputs = node.outputs.map((output) => (output === '' ? '' : again(output)));
       node.outputs.forEach((output, index) => {
         if (output !== '') copies.set(output, outputs[index] as string);
       });
       copied.add(node);
-      nodes.push({ ...node, name: fresh(node.name), inputs, outputs });
+      nodes.push({ ...node, name: again(node.name), inputs, outputs });
     }
     return mapped(value);
   };
   for (const node of backward)
-    nodes.push(subgraphsOf(node).length > 0 ? node : { ...node, inputs: node.inputs.map(again) });
+    nodes.push(subgraphsOf(node).length > 0 ? node : { ...node, inputs: node.inputs.map(repeated) });
   return { ...model, graph: { ...model.graph, nodes } };
 }

@@ -12,9 +12,12 @@ import {
   type Model,
   type Node,
   pruneModel,
+  tensorAttribute,
   textOf,
   usedValues,
 } from '@murmuration/onnx';
+import { plainNode } from '../plain-node.ts';
+import { freshNames } from './fresh-names.ts';
 import { expressionsOf } from './pattern.ts';
 
 /** The parts of one gradient: `gradient` = `rows` · (exp(`logarithms`) − one at `indices`). */
@@ -27,12 +30,6 @@ interface LossGradient {
 /** A product with the factor taken out of one of its matrices, in one or two nodes. */
 type Rewrite = (fresh: (stem: string) => string) => readonly Node[];
 
-const multiply = (left: string, right: string, output: string): Node => ({
-  ...{ name: output, operator: 'Mul', domain: '', attributes: {} },
-  inputs: [left, right],
-  outputs: [output],
-});
-
 const products: ReadonlySet<string> = new Set(['Gemm', 'MatMul', 'FusedMatMul']);
 
 /** How a product reads a gradient whose rows are still to be multiplied; undefined where they are no rows to it. */
@@ -44,7 +41,7 @@ function rewriteProduct(node: Node, gradient: string, rows: string): Rewrite | u
     (fresh) => {
       const scaled = fresh(`${node.name}.rows`);
       const inputs = node.inputs.map((input, at) => (at === index ? scaled : input));
-      return [multiply(node.inputs[index] ?? '', rows, scaled), { ...node, inputs }];
+      return [plainNode('Mul', [node.inputs[index] ?? '', rows], scaled), { ...node, inputs }];
     };
   if (a === b || !products.has(node.operator) || isTransposed('transBatchA') || isTransposed('transBatchB'))
     return undefined;
@@ -53,7 +50,10 @@ function rewriteProduct(node: Node, gradient: string, rows: string): Rewrite | u
   if (addend) return undefined;
   return (fresh) => {
     const product = fresh(`${node.name}.rows`);
-    return [{ ...node, name: product, outputs: [product] }, multiply(product, rows, node.outputs[0] ?? '')];
+    return [
+      { ...node, name: product, outputs: [product] },
+      plainNode('Mul', [product, rows], node.outputs[0] ?? ''),
+    ];
   };
 }
 
@@ -96,13 +96,7 @@ export function scaleRowsLast(model: Model): Model {
     return isMatrix && isColumn && isLogarithms ? { gradient, logarithms, rows } : undefined;
   };
 
-  const taken = new Set(graph.nodes.flatMap(({ outputs }) => outputs));
-  const fresh = (stem: string): string => {
-    let name = stem;
-    for (let count = 1; taken.has(name); count++) name = `${stem}_${count}`;
-    taken.add(name);
-    return name;
-  };
+  const fresh = freshNames(graph);
   const outputs = graph.outputs.map(({ name }) => name);
   const replaced = new Map<Node, readonly Node[]>();
   for (const node of graph.nodes) {
@@ -131,19 +125,11 @@ function oneCopy(
   const probabilities = fresh(`${gradient.name}.softmax`);
   const minusOnes = fresh(`${gradient.name}.minusOnes`);
   const shape = fresh(`${gradient.name}.shape`);
-  const node = (operator: string, inputs: readonly string[], output: string): Node => ({
-    ...{ name: output, operator, domain: '', attributes: {} },
-    inputs,
-    outputs: [output],
-  });
   const minusOne = { name: '', type: 'float32', shape: [1], data: Float32Array.of(-1) } as const;
   return [
-    { ...node('Softmax', [logarithms], probabilities), attributes: { axis: int(1) } },
-    node('Shape', [rows], shape),
-    {
-      ...node('ConstantOfShape', [shape], minusOnes),
-      attributes: { value: { kind: 'tensor', value: minusOne } },
-    },
+    plainNode('Softmax', [logarithms], probabilities, { axis: int(1) }),
+    plainNode('Shape', [rows], shape),
+    plainNode('ConstantOfShape', [shape], minusOnes, { value: tensorAttribute(minusOne) }),
     { ...gradient, inputs: [probabilities, indices, minusOnes] },
   ];
 }

@@ -1,10 +1,6 @@
-import { type Dimension, type ElementType, inferShapes, type Model } from '@murmuration/onnx';
+import { type Dimension, inferShapes, type Model } from '@murmuration/onnx';
 import { nominalSize } from '../defaults.ts';
-
-const elementBytes: Readonly<Record<ElementType, number>> = {
-  ...{ float64: 8, int64: 8, uint64: 8, float32: 4, int32: 4, uint32: 4 },
-  ...{ float16: 2, bfloat16: 2, int16: 2, uint16: 2, int8: 1, uint8: 1, bool: 1 },
-};
+import { elementBytes } from '../element-types.ts';
 
 /** The number that a dimension stands for; each symbol counts as `nominalSize`. */
 function sizeOf(dimension: Dimension): number {
@@ -32,7 +28,7 @@ export function valueBytes(model: Model): ValueBytes {
     bytes(value) {
       const count = elements(value);
       const type = known.get(value)?.type;
-      return count === undefined || type === undefined ? undefined : count * (elementBytes[type] ?? 4);
+      return count === undefined || type === undefined ? undefined : count * elementBytes[type];
     },
     shape: (value) => known.get(value)?.shape,
   };

@@ -11,7 +11,7 @@ import {
 } from '@murmuration/onnx';
 import { AutodiffError } from '../errors.ts';
 import { mergeAdapters } from './lora.ts';
-import { hasTexts, readMetadata } from './metadata.ts';
+import { readMetadata } from './metadata.ts';
 import { namesKey, type OriginalNames } from './prepare-training.ts';
 import { outsideTraining } from './training-mode.ts';
 import { type FrozenWeight, frozenKey, frozenOf } from './weights.ts';
@@ -41,10 +41,14 @@ function asTensors(list: readonly FrozenWeight[], vector: Float32Array, what: st
 }
 
 const isNames = (value: unknown): value is OriginalNames =>
-  typeof value === 'object' && value !== null && hasTexts(value, ...Object.keys(value));
+  typeof value === 'object' &&
+  value !== null &&
+  Object.values(value).every((name) => typeof name === 'string');
 
-const originalNames = (model: Model): OriginalNames =>
-  readMetadata(model, { key: namesKey, expected: 'names by name', holds: isNames }) ?? {};
+const originalNames = (model: Model): ReadonlyMap<string, string> =>
+  new Map(
+    Object.entries(readMetadata(model, { key: namesKey, expected: 'names by name', holds: isNames }) ?? {}),
+  );
 
 /** Outputs with their shapes, without which a file is no valid ONNX: preparing text inputs renames their symbols. */
 function withOutputShapes(model: Model): Model {
@@ -87,6 +91,6 @@ export function exportModel(model: Model, request: ExportRequest): Model {
   const others = graph.outputs.map(({ name }) => name).filter((name) => name !== 'loss');
   const names = originalNames(model);
   const pruned = pruneModel(merged, others.length > 0 ? others : ['loss']);
-  const renamed = { ...pruned, graph: renameGraph(pruned.graph, (name) => names[name] ?? name) };
+  const renamed = { ...pruned, graph: renameGraph(pruned.graph, (name) => names.get(name) ?? name) };
   return withOutputShapes(simplifyModel(renamed));
 }

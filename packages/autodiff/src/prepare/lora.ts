@@ -2,9 +2,10 @@
  * Low-rank adaptation as a rewriting of the graph. A product y = x·W of a chosen weight becomes
  * y = x·W + scale·(x·A)·B with A [in, rank] and B [rank, out]: the old product's output is renamed to `<y>.base`, the
  * new sum takes the name y, so nothing else changes. The inserted nodes are named `lora:…`, which is how
- * `withoutAdapters` finds them again; metadata `murmuration.lora` keeps what merging needs.
+ * `mergeAdapters` finds them again; metadata `murmuration.lora` keeps what merging needs.
  */
 import {
+  allNames,
   createGraphBuilder,
   float,
   floatOf,
@@ -19,6 +20,7 @@ import {
 } from '@murmuration/onnx';
 import { loraRankMax } from '../defaults.ts';
 import { AutodiffError } from '../errors.ts';
+import { plainNode } from '../plain-node.ts';
 import { hasTexts, readMetadata } from './metadata.ts';
 import { matchesPattern } from './patterns.ts';
 import type { Trainable } from './trainable.ts';
@@ -90,6 +92,16 @@ function checkSizes({ rank, alpha }: Lora): void {
     throw new AutodiffError(`lora: expected a positive alpha, got ${alpha}`, { code: 'bad-request', alpha });
 }
 
+/** What `mergeAdapters` goes by must be ours alone: no other adapters, and no other nodes of such a name. */
+function checkNames({ graph }: Model): void {
+  const clash = graph.nodes.find(({ name }) => name.startsWith(insertedPrefix));
+  if (clash)
+    throw new AutodiffError(
+      `lora: expected no nodes with names that begin with ${insertedPrefix}, got ${clash.name}`,
+      { code: 'bad-request', node: clash.name },
+    );
+}
+
 function chooseProducts(model: Model, targets: readonly string[]): readonly Product[] {
   const all = productsOf(model);
   const matches = ({ weight, node }: Product, pattern: string): boolean =>
@@ -110,13 +122,15 @@ function chooseProducts(model: Model, targets: readonly string[]): readonly Prod
 /**
  * Puts adapters beside the products that `lora.targets` choose. A begins uniform within ±1/√in, B at zero, so that the
  * graph computes what it did. Throws `AutodiffError` `bad-request` when a target is no two-dimensional weight of a
- * MatMul or Gemm.
+ * MatMul or Gemm, or when a name that adapters have is taken.
  */
 export function attachAdapters(model: Model, lora: Lora): WithAdapters {
   checkSizes(lora);
+  checkNames(model);
   const chosen = chooseProducts(model, lora.targets);
   const scale = (lora.alpha ?? 2 * lora.rank) / lora.rank;
   const builder = createGraphBuilder(model.graph.name, model);
+  const names = allNames(model.graph);
   const adapters = new Map<string, Adapter>();
   const declarations: ParameterDeclaration[] = [];
   const adapterOf = (product: Product): Adapter => {
@@ -131,6 +145,11 @@ export function attachAdapters(model: Model, lora: Lora): WithAdapters {
     const { name } = product.weight;
     const declare = (suffix: string, shape: readonly number[], limit: number): string => {
       const parameter = `lora.${name}.${suffix}`;
+      if (names.has(parameter))
+        throw new AutodiffError(`lora: expected the name ${parameter} to be free, got a value of that name`, {
+          code: 'bad-request',
+          name: parameter,
+        });
       const initial =
         limit === 0 ? ({ kind: 'constant', value: 0 } as const) : ({ kind: 'uniform', limit } as const);
       declarations.push({ name: parameter, shape, initial, decays: true });
@@ -161,12 +180,8 @@ function adapted(node: Node, adapter: Adapter, builder: GraphBuilder): readonly 
   const x = node.inputs[0] as string;
   const base = `${y}.base`;
   const added = (operator: string, inputs: readonly string[], output: string): Node => ({
+    ...plainNode(operator, inputs, output),
     name: `${insertedPrefix}${output}`,
-    operator,
-    domain: '',
-    inputs,
-    outputs: [output],
-    attributes: {},
   });
   const plain: Node = { ...node, outputs: [base] };
   if (node.operator === 'Gemm')
@@ -196,8 +211,24 @@ const isAdapters = (value: unknown): value is readonly Adapter[] =>
       typeof (entry as { transposed?: unknown }).transposed === 'boolean',
   );
 
+/** Throws unless three float32 matrices have the sizes of a weight and its adapter. */
+function checkShapes(weight: Tensor, a: Tensor, b: Tensor, transposed: boolean): void {
+  const [from, rank] = a.shape;
+  const to = b.shape[1];
+  const fits =
+    [weight, a, b].every(({ type, shape }) => type === 'float32' && shape.length === 2) &&
+    b.shape[0] === rank &&
+    weight.shape.join() === (transposed ? [to, from] : [from, to]).join();
+  if (!fits)
+    throw new AutodiffError(
+      `lora: expected float32 matrices [in, rank] and [rank, out] beside ${weight.name} [${weight.shape}], got [${a.shape}] and [${b.shape}]`,
+      { code: 'bad-request', weight: weight.name },
+    );
+}
+
 /** W + scale·A·B, row by row; sums in double precision. */
 function mergedWeight(weight: Tensor, a: Tensor, b: Tensor, { scale, transposed }: Adapter): Tensor {
+  checkShapes(weight, a, b, transposed);
   const [from = 0, rank = 0] = a.shape;
   const to = b.shape[1] ?? 0;
   const down = a.data as Float32Array;
@@ -215,7 +246,8 @@ function mergedWeight(weight: Tensor, a: Tensor, b: Tensor, { scale, transposed 
 
 /**
  * Merges adapters into their weights: the model, whose weights and adapters are all initializers, gets its old nodes
- * back with W + scale·A·B as weights. A model without adapters is given back as it is.
+ * back with W + scale·A·B as weights. A model without adapters is given back as it is. Throws `AutodiffError`
+ * `bad-request` for adapters that are not there, or do not fit their weights.
  */
 export function mergeAdapters(model: Model): Model {
   const expected = 'a list of adapters';
@@ -237,10 +269,11 @@ export function mergeAdapters(model: Model): Model {
     ]),
   );
   const dropped = new Set(adapters.flatMap(({ a, b }) => [a, b]));
-  const inserted = model.graph.nodes.filter(({ name }) => name.startsWith(insertedPrefix));
+  const isInserted = ({ name }: Node): boolean => name.startsWith(insertedPrefix);
+  const inserted = model.graph.nodes.filter(isInserted);
   const sums = new Map(inserted.flatMap(({ outputs }) => outputs.map((y) => [`${y}.base`, y])));
   const nodes = model.graph.nodes
-    .filter((node) => !inserted.includes(node))
+    .filter((node) => !isInserted(node))
     .map((node) => renameValues(node, (name) => sums.get(name) ?? name));
   const initializers = model.graph.initializers
     .filter(({ name }) => !dropped.has(name))

@@ -9,6 +9,7 @@ import {
   type KnownValue,
   type Model,
 } from '@murmuration/onnx';
+import { typeCodes } from '../element-types.ts';
 import { AutodiffError } from '../errors.ts';
 import { classesKey, type TargetClasses } from './classes.ts';
 
@@ -36,7 +37,7 @@ export type LossSettings =
 interface OnOutput {
   /** The graph's output; the first one unless named. */
   readonly output?: string;
-  /** A float input `mask` of the targets' shape weighs each element; the mean is over Σ mask. */
+  /** A float input `mask` of the targets' shape weighs each element; the mean is over Σ mask, or 1 if that is less. */
   readonly mask?: boolean;
 }
 
@@ -82,6 +83,11 @@ function crossEntropy(context: LossContext, loss: NamedLoss & { readonly kind: '
     throw badRequest(`loss cross-entropy: expected label smoothing from 0 to below 1, got ${smoothing}`, {
       smoothing,
     });
+  if (loss.ignoreIndex !== undefined && !Number.isSafeInteger(loss.ignoreIndex))
+    throw badRequest(
+      `loss cross-entropy: expected a whole number as the target to ignore, got ${loss.ignoreIndex}`,
+      { ignoreIndex: loss.ignoreIndex },
+    );
   const others = shape.toSpliced(axis, 1);
   const targets = graph.input('targets', 'int64', others);
   const permutation = [...shape.keys()].filter((each) => each !== axis);
@@ -97,7 +103,7 @@ function crossEntropy(context: LossContext, loss: NamedLoss & { readonly kind: '
   if (loss.ignoreIndex !== undefined) {
     const counts = graph.node('Not', [graph.node('Equal', [flat, graph.int64(loss.ignoreIndex)])]);
     chosen = graph.node('Where', [counts, flat, graph.int64(0)]);
-    const asFloat = graph.node('Cast', [counts], { to: int(1) });
+    const asFloat = graph.node('Cast', [counts], { to: int(typeCodes.float32) });
     weights = weights === undefined ? asFloat : graph.node('Mul', [weights, asFloat]);
   }
   const logProbabilities = graph.node('LogSoftmax', [rows], { axis: int(-1) });

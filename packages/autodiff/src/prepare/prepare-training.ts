@@ -18,7 +18,7 @@ import {
 import { AutodiffError } from '../errors.ts';
 import { checkOperators } from '../operator-support.ts';
 import { declareWeights } from './declarations.ts';
-import { attachAdapters } from './lora.ts';
+import { attachAdapters, mergeAdapters } from './lora.ts';
 import { attachLoss, type LossSettings } from './losses.ts';
 import { bindTextInputs, type TextInputs, tokensOf } from './text-inputs.ts';
 import { tieWeights } from './tie-weights.ts';
@@ -82,13 +82,15 @@ function renamed(model: Model, names: ReadonlyMap<string, string>): Model {
 /**
  * Makes a training model of a forward model. Gives the graph and the weights' values, flat, in the order of the lists
  * in its metadata; parameters that the file does not have (adapters) have none: they begin by their declarations.
+ * Adapters that the file has already become part of its weights before new ones are attached.
  * Throws `AutodiffError` `bad-request` for a request that does not fit the file, `foreign-operator` for an
  * operator that no run may have, `OnnxError` for a bad file.
  */
 export function prepareTraining(file: Model, request: TrainingRequest): WithoutWeights {
   checkOperators(file);
   const { trains, text } = request;
-  const plain = tieWeights(simplifyModel(upgradeModel(file)));
+  const source = trains.kind === 'lora' ? mergeAdapters(file) : file;
+  const plain = tieWeights(simplifyModel(upgradeModel(source)));
   const bound = text ? bindTextInputs(plain, text) : plain;
   const { model: whole, loss, logits } = attachLoss(inMode(bound, request), request.loss);
   const names = new Map([[loss, 'loss'], ...(text && logits ? [[logits, 'logits'] as const] : [])]);

@@ -5,12 +5,13 @@ import {
   int,
   int64Tensor,
   type Model,
-  type Node,
   renameGraph,
   tensorAttribute,
   type ValueInfo,
 } from '@murmuration/onnx';
+import { typeCodes } from '../element-types.ts';
 import { AutodiffError } from '../errors.ts';
+import { plainNode } from '../plain-node.ts';
 
 /** What a text model's other input is filled with. */
 export type InputFilling = 'ones' | 'zeros' | 'positions';
@@ -66,13 +67,11 @@ function renameSymbols(model: Model, names: ReadonlyMap<Dimension, string>): Mod
   };
 }
 
-/** `TensorProto.DataType` of what can be filled. */
-const typeCodes = { float32: 1, int32: 6, int64: 7, bool: 9 } as const;
+const isFillable = (type: string): type is keyof typeof typeCodes => Object.hasOwn(typeCodes, type);
 
 /** Computes an input from the tokens' shape, ahead of all nodes. */
 function fill(model: Model, input: ValueInfo, filling: InputFilling): Model {
-  const code = typeCodes[input.type as keyof typeof typeCodes];
-  if (code === undefined || (input.shape && input.shape.length !== 2))
+  if (!isFillable(input.type) || (input.shape && input.shape.length !== 2))
     throw badRequest(`input ${describe(input)}: expected the shape of the tokens to fill it`, {
       input: input.name,
     });
@@ -89,7 +88,7 @@ function fill(model: Model, input: ValueInfo, filling: InputFilling): Model {
     return builder.node('Sub', [counted, builder.int64(1)]);
   };
   const values = filling === 'positions' ? positions() : constant(filling === 'ones' ? 1 : 0);
-  builder.node('Cast', [values], { to: int(code) }, input.name);
+  builder.node('Cast', [values], { to: int(typeCodes[input.type]) }, input.name);
   const made = builder.model();
   const { length } = model.graph.nodes;
   const nodes = [...made.graph.nodes.slice(length), ...made.graph.nodes.slice(0, length)];
@@ -120,14 +119,7 @@ function widen(model: Model, name: string): Model {
   if (model.graph.inputs.find((input) => input.name === name)?.type !== 'int32') return model;
   const narrow = `${name}.int32`;
   const graph = renameGraph(model.graph, (each) => (each === name ? narrow : each));
-  const cast: Node = {
-    name: narrow,
-    operator: 'Cast',
-    domain: '',
-    inputs: [name],
-    outputs: [narrow],
-    attributes: { to: int(typeCodes.int32) },
-  };
+  const cast = plainNode('Cast', [name], narrow, { to: int(typeCodes.int32) });
   const inputs = graph.inputs.map((input) =>
     input.name === narrow ? { ...input, name, type: 'int64' as const } : input,
   );

@@ -1,7 +1,16 @@
 import { ints, type Model, type Node, renameGraph, type Tensor } from '@murmuration/onnx';
+import { plainNode } from '../plain-node.ts';
 
 const isMatrix = ({ type, shape, data }: Tensor): boolean =>
   type === 'float32' && shape.length === 2 && data.some((value) => value !== data[0]);
+
+/** What a matrix and its transpose have in common, and few others: the sizes, and the sum of the elements' bits. */
+function fingerprint({ shape, data }: Tensor): string {
+  const bits = new Uint32Array(data.buffer, data.byteOffset, data.length);
+  let sum = 0;
+  for (let i = 0; i < bits.length; i++) sum = (sum + (bits[i] as number)) >>> 0;
+  return `${shape.toSorted((left, right) => left - right)}:${sum}`;
+}
 
 /** Whether `copy` is `matrix`, or its transpose. */
 function relation(matrix: Tensor, copy: Tensor): 'equal' | 'transposed' | undefined {
@@ -23,28 +32,17 @@ function relation(matrix: Tensor, copy: Tensor): 'equal' | 'transposed' | undefi
  */
 export function tieWeights(model: Model): Model {
   const { graph } = model;
-  const kept: Tensor[] = [];
+  const kept = new Map<string, Tensor[]>();
   const equal = new Map<string, string>();
   const turned: Node[] = [];
   for (const tensor of graph.initializers) {
-    const matches = isMatrix(tensor)
-      ? kept.flatMap((matrix) => {
-          const kind = relation(matrix, tensor);
-          return kind ? [{ matrix: matrix.name, kind }] : [];
-        })
-      : [];
-    const [first] = matches;
-    if (first?.kind === 'equal') equal.set(tensor.name, first.matrix);
-    else if (first)
-      turned.push({
-        name: tensor.name,
-        operator: 'Transpose',
-        domain: '',
-        inputs: [first.matrix],
-        outputs: [tensor.name],
-        attributes: { perm: ints([1, 0]) },
-      });
-    else if (isMatrix(tensor)) kept.push(tensor);
+    if (!isMatrix(tensor)) continue;
+    const key = fingerprint(tensor);
+    const alike = kept.get(key) ?? [];
+    const matrix = alike.find((each) => relation(each, tensor));
+    if (!matrix) kept.set(key, [...alike, tensor]);
+    else if (relation(matrix, tensor) === 'equal') equal.set(tensor.name, matrix.name);
+    else turned.push(plainNode('Transpose', [matrix.name], tensor.name, { perm: ints([1, 0]) }));
   }
   if (equal.size === 0 && turned.length === 0) return model;
   const gone = new Set([...equal.keys(), ...turned.map(({ name }) => name)]);

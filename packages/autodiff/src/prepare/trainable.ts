@@ -37,9 +37,17 @@ const singleWeights: Readonly<Record<string, readonly number[]>> = {
   InstanceNormalization: [1, 2],
 };
 
-const isSingleWeight = (model: Model, name: string): boolean =>
-  model.graph.nodes.some(
-    ({ operator, inputs }) => singleWeights[operator]?.some((index) => inputs[index] === name) ?? false,
+const positionsIn = (
+  table: Readonly<Record<string, readonly number[]>>,
+  operator: string,
+): readonly number[] => (Object.hasOwn(table, operator) ? (table[operator] ?? []) : []);
+
+/** Values that stand where a single number is a weight. */
+const singleWeightsOf = (model: Model): ReadonlySet<string> =>
+  new Set(
+    model.graph.nodes.flatMap(({ operator, inputs }) =>
+      positionsIn(singleWeights, operator).map((index) => inputs[index] ?? ''),
+    ),
   );
 
 /** Inputs of operators that set how they work and are no weights, by position. */
@@ -49,7 +57,6 @@ const settingInputs: Readonly<Record<string, readonly number[]>> = {
   Pad: [2],
   Resize: [1, 2],
   OneHot: [2],
-  Shrink: [],
   QuantizeLinear: [1],
   DequantizeLinear: [1],
   BatchNormalization: [3, 4],
@@ -58,7 +65,9 @@ const settingInputs: Readonly<Record<string, readonly number[]>> = {
 
 const usesAsWeight = (node: Node, name: string): boolean =>
   !withoutGradient.has(node.operator) &&
-  (node.inputs.some((input, index) => input === name && !settingInputs[node.operator]?.includes(index)) ||
+  (node.inputs.some(
+    (input, index) => input === name && !positionsIn(settingInputs, node.operator).includes(index),
+  ) ||
     (!node.inputs.includes(name) && usedValues(node).includes(name)));
 
 /** The values on which the loss depends in a way that could have a gradient. */
@@ -77,11 +86,12 @@ function reachesLoss(model: Model, loss: string): ReadonlySet<string> {
  */
 export function weightsOf(model: Model, loss: string): readonly Tensor[] {
   const reaching = reachesLoss(model, loss);
+  const singles = singleWeightsOf(model);
   return model.graph.initializers.filter(
     ({ name, type, shape, data }) =>
       type === 'float32' &&
       shape.length > 0 &&
-      (data.length > 1 || isSingleWeight(model, name)) &&
+      (data.length > 1 || singles.has(name)) &&
       reaching.has(name) &&
       !matchesPattern(name, tables),
   );

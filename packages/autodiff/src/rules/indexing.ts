@@ -1,12 +1,10 @@
 import { type Attributes, int, intOf, ints, text, textOf } from '@murmuration/onnx';
+import { typeCodes } from '../element-types.ts';
 import { padAxes } from '../pad-axes.ts';
 import { scatterBack } from './layout.ts';
 import { fromFront, type GradientRule, type GradientRules, type RuleContext } from './rule.ts';
 
 const adding = { reduction: text('add') };
-
-/** `TensorProto.DataType` of the only indices that ScatterND takes. */
-const int64Code = 7;
 
 /** The order of axes in which one axis comes first. */
 const axisFirst = (rank: number, axis: number): readonly number[] => [
@@ -27,7 +25,8 @@ function zerosInOrder({ op, backward, input }: RuleContext, order: readonly numb
 function addRows(context: RuleContext, axis: number, indices: string, indicesRank: number): string {
   const { op, backward, gradient } = context;
   const rank = context.shape(0).length;
-  const wide = backward.typeOf(indices) === 'int32' ? op('Cast', [indices], { to: int(int64Code) }) : indices;
+  const wide =
+    backward.typeOf(indices) === 'int32' ? op('Cast', [indices], { to: int(typeCodes.int64) }) : indices;
   const column = op('Unsqueeze', [wide, backward.graph.int64s([-1])]);
   const order = axisFirst(rank, axis);
   const zeros = zerosInOrder(context, order);

@@ -1,4 +1,5 @@
 import { int, intOf, textOf } from '@murmuration/onnx';
+import { typeCodes } from '../element-types.ts';
 import { type GradientRule, type GradientRules, type RuleContext, unsupported } from './rule.ts';
 
 /** The axis of the classes in scores. */
@@ -17,7 +18,7 @@ function labelsOf({ op, backward, node, input }: RuleContext): Labels {
   const { graph } = backward;
   const is32 = backward.typeOf(labels) === 'int32';
   const like = (value: number): string =>
-    is32 ? op('Cast', [graph.int64(value)], { to: int(6) }) : graph.int64(value);
+    is32 ? op('Cast', [graph.int64(value)], { to: int(typeCodes.int32) }) : graph.int64(value);
   const ignored = op('Equal', [labels, like(intOf(node, 'ignore_index', 0))]);
   return {
     safe: op('Where', [ignored, like(0), labels]),

@@ -83,32 +83,46 @@ function gradientModel({ backward }: RuleContext, parts: ScanParts, captured: re
   ]);
 }
 
-/** The terms whose sum a gradient is, when all of them can be made for all steps at once. */
-function stackedTerms(inner: Backward, gradient: string): readonly StackedTerm[] | undefined {
-  const node = inner.producerOf(gradient);
+/** One term of a sum, if a value is or has one, and the values that are added to it. */
+interface Summands {
+  readonly term?: StackedTerm;
+  readonly others: readonly string[];
+}
+
+/** What a value is the sum of; undefined for what cannot be made for all steps at once. */
+function summandsOf(inner: Backward, value: string): Summands | undefined {
+  const node = inner.producerOf(value);
   const [a = '', b = '', rest = ''] = node?.inputs ?? [];
-  const sum = (left: string, right: string): readonly StackedTerm[] | undefined => {
-    const terms = [stackedTerms(inner, left), stackedTerms(inner, right)];
-    return terms.every((list) => list !== undefined) ? terms.flat() : undefined;
-  };
   switch (node?.operator) {
     case 'Add':
-      return sum(a, b);
+      return { others: [a, b] };
     case 'Gemm': {
       const rows = intOf(node, 'transA', 0) === 1 && intOf(node, 'transB', 0) === 0;
       if (!rows || floatOf(node, 'beta', 1) !== 1) return undefined;
-      const own: StackedTerm = { kind: 'product', parts: [a, b], alpha: floatOf(node, 'alpha', 1) };
-      const others = rest === '' ? [] : stackedTerms(inner, rest);
-      return others && [own, ...others];
+      const alpha = floatOf(node, 'alpha', 1);
+      return { term: { kind: 'product', parts: [a, b], alpha }, others: rest === '' ? [] : [rest] };
     }
     case 'ScatterND': {
       const adds = textOf(node, 'reduction', 'none') === 'add';
       const zeros = inner.producerOf(a)?.operator === 'ConstantOfShape';
-      return adds && zeros ? [{ kind: 'rows', parts: [b, rest] }] : undefined;
+      return adds && zeros ? { term: { kind: 'rows', parts: [b, rest] }, others: [] } : undefined;
     }
     default:
       return undefined;
   }
+}
+
+/** The terms whose sum a gradient is, when all of them can be made for all steps at once. */
+function stackedTerms(inner: Backward, gradient: string): readonly StackedTerm[] | undefined {
+  const terms: StackedTerm[] = [];
+  const open = [gradient];
+  for (let value = open.pop(); value !== undefined; value = open.pop()) {
+    const found = summandsOf(inner, value);
+    if (!found) return undefined;
+    if (found.term) terms.push(found.term);
+    open.push(...found.others.toReversed());
+  }
+  return terms;
 }
 
 /**

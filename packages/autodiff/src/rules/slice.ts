@@ -4,6 +4,7 @@
  * per sliced axis; where sizes are known the lists are constants.
  */
 import { type Dimension, int } from '@murmuration/onnx';
+import { typeCodes } from '../element-types.ts';
 import { padAxes } from '../pad-axes.ts';
 import { fromFront, type RuleContext } from './rule.ts';
 
@@ -38,7 +39,7 @@ function firstPositions(context: RuleContext, { axes, steps }: Sliced, sizes: re
   });
   if (known?.every((start) => start !== undefined)) return graph.int64s(known);
   const size = backward.sizesValue(context.input(0), axes);
-  const given = op('Cast', [context.input(1)], { to: int(7) });
+  const given = op('Cast', [context.input(1)], { to: int(typeCodes.int64) });
   const zero = graph.int64(0);
   const fromEnd = op('Where', [op('Less', [given, zero]), op('Add', [given, size]), given]);
   return op('Min', [op('Max', [fromEnd, zero]), op('Sub', [size, graph.int64s(highest)])]);

@@ -1,6 +1,6 @@
-/** What a reader should know about an operator's gradient: limits of its rule, and why there is none. */
 const notTensors = 'values that are no tensors of numbers are not read';
 
+/** What a reader should know about an operator's gradient: limits of its rule, and why there is none. */
 export const remarks: Readonly<Record<string, string>> = {
   AffineGrid: 'constant size',
   Attention: 'cached keys and values included',

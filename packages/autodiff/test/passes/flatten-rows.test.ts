@@ -31,3 +31,18 @@ test('flattenRows leaves a Reshape that parts rows, and a product that something
   });
   assert.equal(flattenRows(read), read);
 });
+
+test('flattenRows tells products apart whose nodes have no names', async () => {
+  const builder = createGraphBuilder('nameless');
+  for (const side of ['left', 'right']) {
+    const x = builder.input(`${side}.x`, 'float32', [2, 3, 4]);
+    const product = builder.node('MatMul', [x, builder.input(`${side}.w`, 'float32', [4, 5])]);
+    builder.output(builder.node('Reshape', [product, builder.int64s([-1, 5])]), 'float32', [6, 5]);
+  }
+  const { graph, ...rest } = builder.model();
+  const nameless = {
+    ...rest,
+    graph: { ...graph, nodes: graph.nodes.map((node) => ({ ...node, name: '' })) },
+  };
+  await assertEqualResults(nameless, flattenRows(nameless), 0);
+});

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createGraphBuilder, int, ints, type Model } from '@murmuration/onnx';
+import { createGraphBuilder, float, int, ints, type Model } from '@murmuration/onnx';
 import { mergeEqualNodes } from '../../src/passes/merge-equal-nodes.ts';
 
 const operatorsOf = (model: Model): readonly string[] => model.graph.nodes.map(({ operator }) => operator);
@@ -11,7 +11,7 @@ test('mergeEqualNodes computes once what two chains compute alike', () => {
   const chain = (): string => builder.node('Exp', [builder.node('Transpose', [x], { perm: ints([1, 0]) })]);
   builder.node('Add', [chain(), chain()], {}, 'y');
   builder.output('y', 'float32', [3, 2]);
-  const { graph } = mergeEqualNodes(builder.model());
+  const { graph } = mergeEqualNodes(builder.model(), []);
   assert.deepEqual(
     graph.nodes.map(({ operator }) => operator),
     ['Transpose', 'Exp', 'Add'],
@@ -33,7 +33,7 @@ test('mergeEqualNodes keeps nodes apart that differ in an attribute, an input or
   ];
   builder.node('Concat', parts, { axis: int(0) }, 'z');
   builder.output('z', 'float32');
-  assert.equal(mergeEqualNodes(builder.model()).graph.nodes.length, 6);
+  assert.equal(mergeEqualNodes(builder.model(), []).graph.nodes.length, 6);
 });
 
 test('mergeEqualNodes keeps the nodes of graph outputs and of random values', () => {
@@ -44,7 +44,7 @@ test('mergeEqualNodes keeps the nodes of graph outputs and of random values', ()
   const noise = [builder.node('RandomNormalLike', [x]), builder.node('RandomNormalLike', [x])];
   builder.node('Sub', noise, {}, 'third');
   for (const name of ['first', 'second', 'third']) builder.output(name, 'float32', [2]);
-  assert.deepEqual(operatorsOf(mergeEqualNodes(builder.model())), [
+  assert.deepEqual(operatorsOf(mergeEqualNodes(builder.model(), [])), [
     'Exp',
     'Exp',
     'RandomNormalLike',
@@ -65,7 +65,7 @@ test('mergeEqualNodes takes integer constants of equal elements and shape for on
   const products = parts.map((part, index) => builder.node('Mul', [part, weights[index] as string]));
   builder.node('Add', products, {}, 'y');
   builder.output('y', 'float32', [4]);
-  const { graph } = mergeEqualNodes(builder.model());
+  const { graph } = mergeEqualNodes(builder.model(), []);
   assert.deepEqual(
     graph.nodes.map(({ operator }) => operator),
     ['Reshape', 'Mul', 'Mul', 'Add'],
@@ -74,4 +74,39 @@ test('mergeEqualNodes takes integer constants of equal elements and shape for on
     graph.initializers.map(({ name }) => name),
     ['a', 'v', 'w'],
   );
+});
+
+test('mergeEqualNodes keeps single numbers apart that are parameters or inputs', () => {
+  const builder = createGraphBuilder('single');
+  for (const name of ['v', 'w', 'overridable', 'constant', 'same'])
+    builder.initializer({ name, type: 'float32', shape: [1], data: Float32Array.of(1) });
+  const names = ['v', 'w', 'overridable', 'constant', 'same'];
+  builder.output(builder.node('Sum', names), 'float32', [1]);
+  const { graph, ...rest } = builder.model();
+  const inputs = [{ name: 'overridable', type: 'float32', shape: [1] }] as const;
+  const merged = mergeEqualNodes({ ...rest, graph: { ...graph, inputs } }, ['v', 'w']);
+  assert.deepEqual(
+    merged.graph.initializers.map(({ name }) => name),
+    ['v', 'w', 'overridable', 'constant'],
+  );
+});
+
+test('mergeEqualNodes tells apart zeros of either sign, infinities, and names with commas', () => {
+  const builder = createGraphBuilder('alike');
+  for (const name of ['a,b', 'c', 'a', 'b,c']) builder.input(name, 'float32', [1]);
+  for (const [name, value] of [
+    ['zero', 0],
+    ['minusZero', -0],
+  ] as const)
+    builder.initializer({ name, type: 'float32', shape: [1], data: Float32Array.of(value) });
+  const parts = [
+    builder.node('Div', ['c', 'zero']),
+    builder.node('Div', ['c', 'minusZero']),
+    builder.node('LeakyRelu', ['c'], { alpha: float(Number.POSITIVE_INFINITY) }),
+    builder.node('LeakyRelu', ['c'], { alpha: float(Number.NEGATIVE_INFINITY) }),
+    builder.node('Add', ['a,b', 'c']),
+    builder.node('Add', ['a', 'b,c']),
+  ];
+  builder.output(builder.node('Concat', parts, { axis: int(0) }), 'float32', [6]);
+  assert.equal(mergeEqualNodes(builder.model(), []).graph.nodes.length, 7);
 });

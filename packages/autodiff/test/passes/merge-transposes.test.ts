@@ -55,3 +55,9 @@ test('mergeTransposes leaves alone what parts the joined axes otherwise', () => 
   });
   assert.equal(mergeTransposes(written), written);
 });
+
+test('mergeTransposes takes time in proportion to a chain of transpositions', { timeout: 60_000 }, () => {
+  const turns = Array.from({ length: 30_000 }, () => [1, 2, 3, 0]);
+  const written = modelOf((builder, x) => turns.reduce((value, each) => turn(builder, value, each), x));
+  assert.deepEqual(operatorCounts(mergeTransposes(written)), { Identity: 1, Tanh: 1 });
+});

@@ -139,3 +139,16 @@ test('recognizeOperators keeps what something else reads of an expression', asyn
   assert.deepEqual(operatorCounts(found), { Mul: 1, Erf: 1, Gelu: 1, Sub: 1 });
   await assertEqualResults(written, found);
 });
+
+test('recognizeOperators leaves an expression to which a constant gives more dimensions', () => {
+  const builder = createGraphBuilder('wider');
+  const x = builder.input('x', 'float32', [4]);
+  const constant = (name: string, value: number): string =>
+    builder.initializer({ name, type: 'float32', shape: [1, 1], data: Float32Array.of(value) });
+  const erf = builder.node('Erf', [builder.node('Mul', [x, constant('root', Math.SQRT1_2)])]);
+  const gate = builder.node('Add', [erf, constant('one', 1)]);
+  const gelu = builder.node('Mul', [builder.node('Mul', [x, gate]), constant('half', 0.5)]);
+  builder.output(gelu, 'float32', [1, 4]);
+  const written = builder.model();
+  assert.equal(recognizeOperators(written), written);
+});

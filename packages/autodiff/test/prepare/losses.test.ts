@@ -168,6 +168,7 @@ const refused: readonly { readonly why: string; readonly settings: LossSettings;
   { why: 'an output that is none', settings: { kind: 'mse', output: 'y' }, says: /no output y/ },
   { why: 'an axis beyond the rank', settings: { kind: 'cross-entropy', axis: 3 }, says: /axis 3/ },
   { why: 'the batch as classes', settings: { kind: 'cross-entropy', axis: 0 }, says: /axis 0/ },
+  { why: 'half a class to ignore', settings: { kind: 'cross-entropy', ignoreIndex: 0.5 }, says: /got 0\.5/ },
   { why: 'smoothing of everything', settings: { kind: 'cross-entropy', labelSmoothing: 1 }, says: /got 1/ },
 ];
 for (const { why, settings, says } of refused)

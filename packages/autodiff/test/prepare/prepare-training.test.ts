@@ -222,6 +222,46 @@ test('exportModel merges adapters into weights without changing what the model g
   assert.ok(!merged.graph.initializers.some(({ name }) => name.startsWith('lora.')));
 });
 
+test('prepareTraining lora merges the adapters of a file before it attaches new ones', async () => {
+  const lora = prepareTraining(textNetwork(), adapted);
+  const begun = initializeParameters(parametersOf(lora.model), 'seed');
+  const parameters = begun.map((value, index) => value + 0.1 * Math.cos(index));
+  const beside = exportModel(lora.model, { parameters, frozen: lora.frozen });
+  const again = prepareTraining(beside, adapted);
+  assert.deepEqual(parametersOf(again.model), parametersOf(lora.model));
+  const request = {
+    parameters: initializeParameters(parametersOf(again.model), 'seed'),
+    frozen: again.frozen,
+  };
+  const expected = await run(beside, 'scores', { input_ids: tokens });
+  for (const merge of [false, true])
+    assertClose(
+      await run(exportModel(again.model, { ...request, merge }), 'scores', { input_ids: tokens }),
+      expected,
+    );
+});
+
+test('prepareTraining lora refuses a file with names that adapters have', () => {
+  const named = (weight: string, node: string): Model => {
+    const builder = createGraphBuilder('named');
+    builder.input('x', 'float32', ['batch', 3]);
+    builder.initializer(float32Tensor(weight, [1, 2, 3, 4, 5, 6], [3, 2]));
+    builder.initializer(float32Tensor('first', [1, 2, 3, 4], [2, 2]));
+    builder.output(
+      builder.node('MatMul', [builder.node('MatMul', ['x', weight]), 'first'], {}, 'y'),
+      'float32',
+    );
+    const { graph, ...rest } = builder.model();
+    return { ...rest, graph: { ...graph, nodes: graph.nodes.map((each) => ({ ...each, name: node })) } };
+  };
+  const request: TrainingRequest = {
+    loss: { kind: 'mse' },
+    trains: { kind: 'lora', rank: 1, targets: ['first'] },
+  };
+  throwsRequest(request, /lora\.first\.a/, named('lora.first.a', 'product'));
+  throwsRequest(request, /lora:y/, named('weight', 'lora:y'));
+});
+
 test('exportModel gives the file back: its names, its values', async () => {
   const { model, parameters, frozen } = prepareTraining(textNetwork(), textRequest);
   const exported = exportModel(model, { parameters, frozen });

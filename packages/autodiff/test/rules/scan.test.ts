@@ -284,3 +284,25 @@ test('differentiate leaves no stacked output of Scan that nobody reads', () => {
   }
   assert.ok(inferShapes({ ...model, graph }).size > 0);
 });
+
+test('the gradient of a weight that a body reads any number of times is found', { timeout: 120_000 }, () => {
+  const builder = createGraphBuilder('deep');
+  for (const [name, shape] of Object.entries({ x: [3, 2, 4], h: [2, 4], w: [4, 4] }))
+    builder.input(name, 'float32', shape);
+  const body = builder.subgraph('step');
+  const before = body.node('Add', [
+    body.input('before', 'float32', [2, 4]),
+    body.input('each', 'float32', [2, 4]),
+  ]);
+  const after = Array.from({ length: 12_000 }).reduce<string>(
+    (value) => body.node('MatMul', [value, 'w']),
+    before,
+  );
+  body.output(after, 'float32', [2, 4]);
+  const attributes = { body: graphAttribute(body.graph()), num_scan_inputs: int(1) };
+  const last = builder.node('Scan', ['h', 'x'], attributes);
+  builder.node('ReduceSum', [last], { keepdims: int(0) }, 'loss');
+  builder.output('loss', 'float32', []);
+  const { graph } = differentiate(builder.model(), { loss: 'loss', parameters: ['w'] });
+  assert.ok(graph.nodes.some(({ outputs }) => outputs.includes('gradient:w')));
+});
