@@ -59,10 +59,11 @@ function viewAs(type: ArrayType, buffer: ArrayBuffer): InputArray {
   }
 }
 
-/** Copies values; between integers of different width, or into floats, one by one. */
-function convert(from: InputArray, to: InputArray, at: number): void {
+/** Copies values; between integers of different width, or into floats, one by one. Of truth values all but 0 are 1. */
+function convert(from: InputArray, to: InputArray, at: number, type: ArrayType): void {
   if (to instanceof BigInt64Array)
     for (let i = 0; i < from.length; i++) to[at + i] = BigInt(from[i] as number | bigint);
+  else if (type === 'bool') for (let i = 0; i < from.length; i++) to[at + i] = Number(from[i] !== 0);
   else for (let i = 0; i < from.length; i++) to[at + i] = Number(from[i]);
 }
 
@@ -87,7 +88,8 @@ function openArray(path: string, input: string, type: ArrayType): ArrayFile {
     const [rows = 0, ...sample] = header.shape;
     const rowBytes = sample.reduce((product, size) => product * size, valueBytes[header.type]);
     const { size } = fstatSync(file);
-    if (rowBytes === 0 || size !== header.dataAt + rows * rowBytes)
+    if (rows * rowBytes === 0) throw bad(path, `expected values, got none in [${header.shape}]`);
+    if (size !== header.dataAt + rows * rowBytes)
       throw bad(
         path,
         `expected ${header.dataAt + rows * rowBytes} bytes for ${header.type} [${header.shape}], got ${size}`,
@@ -99,8 +101,8 @@ function openArray(path: string, input: string, type: ArrayType): ArrayFile {
       read(index, target, at) {
         const read = readAt(file, row, header.dataAt + index * rowBytes, path);
         if (read !== rowBytes) throw bad(path, `expected ${rowBytes} bytes of row ${index}, got ${read}`);
-        if (header.type === type) target.set(values as never, at);
-        else convert(values, target, at);
+        if (header.type === type && type !== 'bool') target.set(values as never, at);
+        else convert(values, target, at, type);
       },
       close: () => closeSync(file),
     };

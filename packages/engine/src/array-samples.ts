@@ -75,6 +75,7 @@ export function readArrayData(init: {
     try {
       return { files, rows, split: splitRows(rows, splitSeed) };
     } catch (error) {
+      for (const file of files) file.close();
       if (!(error instanceof DataError)) throw error;
       throw new EngineError(
         `data ${folder}: ${error.message}`,
@@ -86,7 +87,8 @@ export function readArrayData(init: {
 
   const arrays = paths.length > 0 ? open(paths) : undefined;
 
-  function* batchesOnce(from: Arrays, request: EvaluationRequest): Generator<EvaluationBatch> {
+  function* batchesOnce(folders: readonly string[], request: EvaluationRequest): Generator<EvaluationBatch> {
+    const from = open(folders);
     try {
       yield* batchesFrom(from, request);
     } finally {
@@ -110,7 +112,7 @@ export function readArrayData(init: {
       };
     },
     batches(request) {
-      if (request.data) return batchesOnce(open(request.data), request);
+      if (request.data) return batchesOnce(request.data, request);
       if (!arrays) throw new EngineError('expected data to evaluate on, got none', { code: 'no-data' });
       return batchesFrom(arrays, request);
     },

@@ -20,9 +20,9 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { type Cid, decodeCbor, encodeCbor } from '@murmuration/base';
-import { checkpointFactsBytesMax } from './defaults.ts';
+import { checkpointFactsBytesMax, pieceBytesMax } from './defaults.ts';
 import { diskError, EngineError } from './errors.ts';
-import { bytesOf, sha256 } from './names.ts';
+import { bytesOf } from './names.ts';
 
 export type CheckpointArray = Float32Array | Uint32Array;
 
@@ -78,7 +78,7 @@ function readWhole(path: string): Buffer<ArrayBuffer> | undefined {
     const buffer = Buffer.from(new ArrayBuffer(size));
     let at = 0;
     while (at < size) {
-      const read = readSync(file, buffer, at, size - at, at);
+      const read = readSync(file, buffer, at, Math.min(size - at, pieceBytesMax), at);
       if (read === 0) return undefined;
       at += read;
     }
@@ -106,11 +106,20 @@ function syncFolder(directory: string): void {
   }
 }
 
+/** SHA-256 of parts one after another. */
+function digestOf(parts: readonly Uint8Array[]): Buffer {
+  const hash = createHash('sha256');
+  for (const part of parts)
+    for (let at = 0; at < part.length; at += pieceBytesMax)
+      hash.update(part.subarray(at, at + pieceBytesMax));
+  return hash.digest();
+}
+
 function parse(buffer: Buffer<ArrayBuffer>): Found | undefined {
   const end = buffer.length - digestBytes;
   if (end < headBytes || !buffer.subarray(0, magic.length).equals(magic)) return undefined;
   if (buffer.readUInt32LE(magic.length) !== formatVersion) return undefined;
-  if (!buffer.subarray(end).equals(sha256(buffer.subarray(0, end)))) return undefined;
+  if (!buffer.subarray(end).equals(digestOf([buffer.subarray(0, end)]))) return undefined;
   const factsLength = buffer.readUInt32LE(magic.length + 4);
   const facts = decodeCbor(buffer.subarray(headBytes, headBytes + factsLength)) as Found['facts'];
   return { facts, buffer, arraysAt: headBytes + Math.ceil(factsLength / 4) * 4 };
@@ -128,13 +137,14 @@ export function openCheckpoints(directory: string, runId: Cid): Checkpoints {
   let counter = 0;
 
   function load(): LoadedCheckpoint | undefined {
-    const found = paths
-      .map((path) => readWhole(path))
-      .map((buffer) => buffer && parse(buffer))
-      .filter((each) => each !== undefined)
-      .sort((left, right) => right.facts.counter - left.facts.counter)[0];
-    if (!found) return undefined;
-    const { facts, buffer } = found;
+    let newest: Found | undefined;
+    for (const path of paths) {
+      const whole = readWhole(path);
+      const found = whole && parse(whole);
+      if (found && found.facts.counter > (newest?.facts.counter ?? 0)) newest = found;
+    }
+    if (!newest) return undefined;
+    const { facts, buffer } = newest;
     if (facts.run !== runId)
       throw new EngineError(`${directory}: expected a checkpoint of run ${runId}, got one of ${facts.run}`, {
         code: 'foreign-checkpoint',
@@ -143,7 +153,7 @@ export function openCheckpoints(directory: string, runId: Cid): Checkpoints {
         run: facts.run,
       });
     counter = facts.counter;
-    let at = found.arraysAt;
+    let at = newest.arraysAt;
     const arrays = facts.lengths.map((length) => {
       const start = at;
       at += length * 4;
@@ -174,9 +184,7 @@ export function openCheckpoints(directory: string, runId: Cid): Checkpoints {
     let file: number | undefined;
     try {
       const parts = [encodeStart(contents), ...contents.arrays.map((array) => bytesOf(array))];
-      const hash = createHash('sha256');
-      for (const part of parts) hash.update(part);
-      parts.push(hash.digest());
+      parts.push(digestOf(parts));
       file = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
       let at = 0;
       for (const part of parts) at += writeWhole(file, part, at);

@@ -98,6 +98,8 @@ class ChildEngine implements ServedEngine {
   readonly #snapshots: string[] = [];
   #opened: Opened | undefined;
   #savedMs = 0;
+  /** Decided before a call to settle, while a device's vectors can still come down. */
+  #savesAtSettle = false;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -141,12 +143,9 @@ class ChildEngine implements ServedEngine {
   /** What must be done right before a call, if that takes time: vectors come down from the device. */
   prepare(call: EngineCall): Promise<void> | undefined {
     const { learner } = this.#parts;
-    const what = call === 'settle' && this.#isSaveDue() ? 'all' : pulls[call];
+    this.#savesAtSettle = call === 'settle' && performance.now() - this.#savedMs >= checkpointIntervalMs;
+    const what = this.#savesAtSettle ? 'all' : pulls[call];
     return what && this.#opened && learner?.isRemote ? learner.pull(what) : undefined;
-  }
-
-  #isSaveDue(): boolean {
-    return performance.now() - this.#savedMs >= checkpointIntervalMs;
   }
 
   async train(plan: { readonly steps: number; readonly round: number }): Promise<TrainProgress> {
@@ -242,7 +241,7 @@ class ChildEngine implements ServedEngine {
 
   settle(block: Cid): void {
     settleBlock(this.#required().head, block);
-    if (this.#isSaveDue()) this.#save();
+    if (this.#savesAtSettle) this.#save();
   }
 
   expire(blob: Cid): void {

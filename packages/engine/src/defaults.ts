@@ -59,6 +59,9 @@ export const generateBytesMax: number = 64 * KiB;
 /** Facts of a checkpoint beside its arrays: a pending blob of at most 16 MiB per undoable block would not fit a peer. */
 export const checkpointFactsBytesMax: number = 64 * MiB;
 
+/** Bytes per call where a checkpoint is read or hashed: Node's functions for that take less than 2 GiB at once. */
+export const pieceBytesMax: number = 256 * MiB;
+
 /** Steps that an inspection times: the first one also loads the graph. */
 export const inspectionSteps = 4;
 

@@ -25,7 +25,7 @@ export type EngineErrorCode =
   | 'bad-initial-state'
   /** The folder's checkpoint belongs to another run. */
   | 'foreign-checkpoint'
-  /** Loss or gradient is not a number: the step was not taken. */
+  /** Loss or gradient is not a number: the step was not taken. Or logits are not. */
   | 'not-finite'
   /** A second `encode` while a delta is pending, or one without inner steps. */
   | 'nothing-to-encode'

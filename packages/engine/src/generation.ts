@@ -12,11 +12,15 @@ export interface GenerationOptions {
 
 /**
  * Draws a text byte by its logits: the likeliest at temperature 0, else in proportion to exp(logit ÷ temperature).
- * Special tokens are never drawn.
+ * Special tokens are never drawn. Throws `EngineError` `not-finite` where no logit is a number.
  */
 export function drawByte(logits: ArrayLike<number>, temperature: number, unit: number): number {
   const candidates = Array.from(logits).filter((_, token) => byteTokenizer.isText(token));
-  const highest = candidates.reduce((high, logit) => Math.max(high, logit));
+  const highest = candidates.reduce((high, logit) => Math.max(high, logit), Number.NEGATIVE_INFINITY);
+  if (!Number.isFinite(highest))
+    throw new EngineError(`generate: expected logits that are numbers, the highest is ${highest}`, {
+      code: 'not-finite',
+    });
   if (temperature === 0) return candidates.indexOf(highest);
   const weights = candidates.map((logit) => Math.exp((logit - highest) / temperature));
   let left = unit * weights.reduce((sum, weight) => sum + weight, 0);

@@ -31,7 +31,7 @@ const fixedBatch = ({ inputs }: RunModel): number | undefined =>
 function* fitting(
   batches: Iterable<EvaluationBatch>,
   declared: readonly ValueInfo[],
-): Generator<EvaluationBatch> {
+): Generator<EvaluationBatch, void, void> {
   let fits = 0;
   let others = 0;
   for (const batch of batches) {
@@ -84,7 +84,7 @@ export function createInference(init: {
       const batch = fixedBatch(runModel) ?? Math.min(run.batch, evaluationBatchMax);
       const batches = fitting(data.batches({ ...request, batch }), runModel.inputs);
       const job = createEvaluation({ program: await programFor('loss'), parameters, batches, isText });
-      await schedule.start(job);
+      await schedule.start(job).finally(() => batches.return());
       return job.result();
     },
 

@@ -21,6 +21,7 @@ import {
 import { type InferenceSession, Tensor as RuntimeTensor } from 'onnxruntime-node';
 import { inspectionSteps } from './defaults.ts';
 import { EngineError } from './errors.ts';
+import { createInput, isArrayType } from './samples.ts';
 import { createSession, runSession } from './session.ts';
 
 /** A training model with its values, as preparing a file gives it. */
@@ -43,8 +44,6 @@ export interface ModelInspection {
 
 /** θ, θ_local, residual, gradient and two moments. */
 const vectorsPerParameter = 6;
-
-const numbers = (length: number, make: () => number): number[] => Array.from({ length }, make);
 
 /** Sizes of the symbols of a model's inputs. */
 export interface SampleSizes {
@@ -75,30 +74,17 @@ function sampleOf({ name, type, shape }: ValueInfo, sizes: Readonly<Record<strin
   const dimensions = shape.map((dimension) =>
     typeof dimension === 'number' ? dimension : (sizes[dimension] ?? 1),
   );
-  const length = dimensions.reduce((product, size) => product * size, 1);
+  if (!isArrayType(type))
+    throw new EngineError(`input ${name}: expected float32, int64, int32, uint8 or bool, got ${type}`, {
+      code: 'bad-samples',
+      input: name,
+    });
+  const { data } = createInput(type, dimensions);
   const random = createRandom(`sample/${name}`);
-  const bits = (): number => random.below(2);
-  switch (type) {
-    case 'float32':
-      return {
-        name,
-        type,
-        shape: dimensions,
-        data: Float32Array.from(numbers(length, () => 2 * random.unit() - 1)),
-      };
-    case 'int64':
-      return { name, type, shape: dimensions, data: BigInt64Array.from(numbers(length, bits), BigInt) };
-    case 'int32':
-      return { name, type, shape: dimensions, data: Int32Array.from(numbers(length, bits)) };
-    case 'bool':
-    case 'uint8':
-      return { name, type, shape: dimensions, data: Uint8Array.from(numbers(length, bits)) };
-    default:
-      throw new EngineError(`input ${name}: expected float32, int64, int32, uint8 or bool, got ${type}`, {
-        code: 'bad-samples',
-        input: name,
-      });
-  }
+  for (let i = 0; i < data.length; i++)
+    if (data instanceof Float32Array) data[i] = 2 * random.unit() - 1;
+    else data[i] = data instanceof BigInt64Array ? BigInt(random.below(2)) : random.below(2);
+  return { name, type, shape: dimensions, data };
 }
 
 const tensorsOf = (layout: ParameterLayout, vector: Float32Array): readonly Tensor[] =>
@@ -139,7 +125,7 @@ const withoutDropout = (model: Model): Model => ({
 });
 
 /**
- * Runs a training model on made-up samples. Throws `EngineError` `bad-samples` for an input that cannot be made up,
+ * Runs a training model on made-up samples. Throws `EngineError` `bad-samples` for an input that cannot be made up or is too large,
  * `bad-graph`; `AutodiffError` for a graph without gradients.
  */
 export async function inspectModel(

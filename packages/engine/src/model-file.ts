@@ -4,12 +4,7 @@ import { checkExternalLocation, type Model, readModel } from '@murmuration/onnx'
 import { diskError, EngineError } from './errors.ts';
 
 /** Reads a part of a file that the model names, from the model's own folder and nowhere else. */
-function readExternal(
-  folder: string,
-  location: string,
-  offset: number,
-  length: number | undefined,
-): Uint8Array {
+function readExternal(folder: string, location: string, offset: number, length: number): Uint8Array {
   checkExternalLocation(location);
   const path = resolve(folder, location);
   let file: number | undefined;
@@ -30,15 +25,14 @@ function readExternal(
       });
     file = openSync(real, 'r');
     const { size } = fstatSync(file);
-    const wanted = length ?? size - offset;
-    if (wanted < 0 || offset + wanted > size)
+    if (offset + length > size)
       throw new EngineError(
-        `external data ${location}: expected ${wanted} bytes at ${offset}, the file has ${size}`,
+        `external data ${location}: expected ${length} bytes at ${offset}, the file has ${size}`,
         { code: 'bad-graph', location, size },
       );
-    const bytes = new Uint8Array(wanted);
-    for (let at = 0; at < wanted; ) {
-      const read = readSync(file, bytes, at, wanted - at, offset + at);
+    const bytes = new Uint8Array(length);
+    for (let at = 0; at < length; ) {
+      const read = readSync(file, bytes, at, length - at, offset + at);
       if (read === 0) break;
       at += read;
     }

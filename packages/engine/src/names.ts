@@ -45,7 +45,6 @@ function readInto(
  * `disk` when there is nothing to read.
  */
 export function readVector(path: string, length: number, name: Cid): Float32Array {
-  const values = new Float32Array(length);
   const bad = (expected: string, got: string): EngineError =>
     new EngineError(`${path}: expected ${expected}, got ${got}`, {
       code: 'bad-snapshot',
@@ -53,9 +52,12 @@ export function readVector(path: string, length: number, name: Cid): Float32Arra
       expected,
       got,
     });
+  const expectedBytes = length * Float32Array.BYTES_PER_ELEMENT;
+  let values: Float32Array;
   try {
     const { size } = statSync(path);
-    if (size !== values.byteLength) throw bad(`${values.byteLength} bytes`, `${size}`);
+    if (size !== expectedBytes) throw bad(`${expectedBytes} bytes`, `${size}`);
+    values = new Float32Array(length);
     readInto(path, bytesOf(values), bad);
   } catch (error) {
     throw error instanceof EngineError ? error : diskError(error, 'read', path);

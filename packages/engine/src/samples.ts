@@ -51,7 +51,7 @@ export interface RunData {
   readonly sampleShapes: Readonly<Record<string, readonly number[]>> | undefined;
   /** Where the training samples come from, in the order that the seed decides. */
   source(order: { readonly seed: string; readonly position: number }): SampleSource;
-  /** Throws `EngineError` `no-data`, or as reading does. */
+  /** What is open for it is closed at its end. Throws `EngineError` `no-data`, or as reading does. */
   batches(request: EvaluationRequest): Iterable<EvaluationBatch>;
 }
 

@@ -1,5 +1,14 @@
 /** Text files and folders of them, read as documents. */
-import { globSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import {
+  closeSync,
+  fstatSync,
+  globSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  statSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import type { Document } from '@murmuration/data';
 import { binaryProbeBytes, folderDepthMax, textBytesMax, textFilesMax } from './defaults.ts';
@@ -37,13 +46,20 @@ function filesIn(folder: string, depth: number, found: string[]): void {
 const listFolder = (folder: string) =>
   readdirSync(folder, { withFileTypes: true }).sort((left, right) => (left.name < right.name ? -1 : 1));
 
-const isBinary = (bytes: Uint8Array): boolean => bytes.subarray(0, binaryProbeBytes).includes(0);
-
-function readText(path: string): Uint8Array {
+/** The bytes of a text; nothing for a binary file, of which no more than the beginning is read. */
+function readText(path: string): Uint8Array | undefined {
+  let file: number | undefined;
   try {
-    return readFileSync(path);
+    file = openSync(path, 'r');
+    const probe = new Uint8Array(binaryProbeBytes);
+    if (probe.subarray(0, readSync(file, probe, 0, probe.length, 0)).includes(0)) return undefined;
+    const { size } = fstatSync(file);
+    if (size > textBytesMax) throw tooMuch(`${size} bytes in ${path}`);
+    return readFileSync(file);
   } catch (error) {
-    throw bad(path, (error as Error).message, error);
+    throw error instanceof EngineError ? error : bad(path, (error as Error).message, error);
+  } finally {
+    if (file !== undefined) closeSync(file);
   }
 }
 
@@ -76,11 +92,12 @@ export function readTextFiles(paths: readonly string[]): Document[] {
     let texts = 0;
     for (const file of files) {
       const bytes = readText(file);
-      if (isBinary(bytes)) continue;
+      if (!bytes) continue;
       if (bytes.length > 0) texts++;
       if (!documents.has(file)) total += bytes.length;
       if (total > textBytesMax) throw tooMuch(`more than ${textBytesMax} bytes`);
       documents.set(file, { name: file, bytes });
+      if (documents.size > textFilesMax) throw tooMuch(`more than ${textFilesMax} files`);
     }
     if (texts === 0) throw bad(path, `expected text, but ${files.length} files there are empty or binary`);
   }

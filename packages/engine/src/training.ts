@@ -72,8 +72,8 @@ export function createTraining(init: {
     const loss = await learner.collect(counters.microBatches);
     counters.microBatches++;
     counters.stepLossSum += loss;
-    if (learner.collected < accumulate) return false;
-    const mean = counters.stepLossSum / accumulate;
+    if (learner.collected < accumulate && Number.isFinite(counters.stepLossSum)) return false;
+    const mean = counters.stepLossSum / learner.collected;
     const norm = await learner.gradientNorm();
     if (!Number.isFinite(mean) || !Number.isFinite(norm)) refuse(mean, norm);
     await learner.update(learningRate, norm);

@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { KiB } from '@murmuration/base';
 import { memoryWatchMs } from './defaults.ts';
 
 /** Ends a process that takes too much memory. */
@@ -9,12 +10,11 @@ export interface MemoryWatch {
   stop(): void;
 }
 
-const pageBytes = 4_096;
-
 /** Resident memory of a process, bytes; unknown where the system has no /proc, or the process is gone. */
 function residentBytes(pid: number): number | undefined {
   try {
-    return Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]) * pageBytes;
+    const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+    return kibibytes === undefined ? undefined : Number(kibibytes) * KiB;
   } catch {
     return undefined;
   }

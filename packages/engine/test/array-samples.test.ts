@@ -89,6 +89,22 @@ test('openArrays converts bytes and narrow integers to the type of the input', (
   assert.deepEqual([target.x?.data, target.y?.data], [Float32Array.of(3, 255), BigInt64Array.of(7n)]);
 });
 
+test('openArrays makes truth values of bytes', (t) => {
+  const folder = temporaryFolder(t);
+  const declared: readonly ValueInfo[] = ['a', 'b'].map((name) => ({ name, type: 'bool' }));
+  writeFileSync(join(folder, 'a.npy'), npyFile('|u1', [1, 4], Uint8Array.of(0, 1, 2, 255)));
+  writeFileSync(join(folder, 'b.npy'), npyFile('|b1', [1, 4], Uint8Array.of(0, 1, 0, 255)));
+  const read = openArrays(folder, declared).map((file) => {
+    const values = new Uint8Array(4);
+    file.read(0, values, 0);
+    return [...values];
+  });
+  assert.deepEqual(read, [
+    [0, 1, 1, 1],
+    [0, 1, 0, 1],
+  ]);
+});
+
 test('openArrays refuses folders that are not those of the inputs', (t) => {
   const folder = temporaryFolder(t);
   const refuses = (expected: RegExp, code = 'bad-data-path', wanted = inputs): void => {
@@ -108,7 +124,9 @@ test('openArrays refuses folders that are not those of the inputs', (t) => {
   write(npyFile('<f4', [1, 2], bytesOf(Float32Array.of(1, 2))));
   refuses(/1 for x and 20 for y/);
   write(npyFile('<f4', [20, 0], new Uint8Array()));
-  refuses(/got 128/);
+  refuses(/expected values, got none in \[20,0\]/);
+  write(npyFile('<f4', [0, 2 ** 40], new Uint8Array()));
+  refuses(/expected values, got none/);
   write(x);
   writeFileSync(join(folder, 'y.npy'), npyFile('<f4', [1], bytesOf(Float32Array.of(1))));
   refuses(/int64 or int32 or uint8 for the input's int64, got float32/);

@@ -70,3 +70,12 @@ test('load refuses a checkpoint of another run', async (t) => {
   openCheckpoints(directory, run).save(contents(1));
   assert.throws(() => openCheckpoints(directory, block('other')).load(), { code: 'foreign-checkpoint' });
 });
+
+test('load takes a damaged file of more than 2 GiB for absent, and the other one', (t) => {
+  const directory = temporaryFolder(t);
+  openCheckpoints(directory, run).save(contents(1));
+  const large = join(directory, 'checkpoint-0');
+  writeFileSync(large, readFileSync(join(directory, 'checkpoint-1')));
+  truncateSync(large, 2 ** 31 + 4_096);
+  assert.equal(valueIn(directory), 1);
+});

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { GiB } from '@murmuration/base';
 import { readCorpus, readWholeText } from '../src/corpus.ts';
+import { binaryProbeBytes, textBytesMax } from '../src/defaults.ts';
 import { readTextFiles } from '../src/text-files.ts';
 import { french, temporaryFolder } from './setting.ts';
 
@@ -20,6 +22,18 @@ test('readTextFiles reads folders in order, without hidden, empty or binary file
   assert.deepEqual(texts([folder]), ['first', 'second', 'third']);
   assert.deepEqual(texts([join(folder, 'c.txt'), folder]), ['third', 'first', 'second']);
   assert.deepEqual(texts([join(folder, '*.txt')]), ['third']);
+});
+
+test('readTextFiles does not read the whole of a large file to find that it is none', (t) => {
+  const folder = temporaryFolder(t);
+  const large = join(folder, 'large');
+  writeFileSync(join(folder, 'a.txt'), 'first');
+  writeFileSync(large, Buffer.alloc(100));
+  truncateSync(large, 3 * GiB);
+  assert.equal(readTextFiles([folder]).length, 1);
+  writeFileSync(large, 'a'.repeat(binaryProbeBytes));
+  truncateSync(large, textBytesMax + 1);
+  assert.throws(() => readTextFiles([folder]), { code: 'too-much-text' });
 });
 
 test('readTextFiles refuses paths that are missing, empty, or hold no text', (t) => {

@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { test } from 'node:test';
 import { watchMemory } from '../src/watch-memory.ts';
 
-const skip = existsSync('/proc/self/statm') ? false : 'needs /proc';
+const skip = existsSync('/proc/self/status') ? false : 'needs /proc';
 
 test('watchMemory ends a process that takes too much, and says so', { skip, timeout: 20_000 }, async () => {
   const hungry = 'const kept = []; setInterval(() => kept.push(Buffer.alloc(5e6, 1)), 5)';

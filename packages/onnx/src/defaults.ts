@@ -1,4 +1,4 @@
-import { GiB } from '@murmuration/base';
+import { GiB, MiB } from '@murmuration/base';
 
 /** Protobuf's own limit on one message. */
 export const modelBytesMax: number = 2 * GiB - 1;
@@ -9,8 +9,11 @@ export const messagesMax = 1_000_000;
 /** Graphs inside attributes of graphs: real models nest two or three. */
 export const graphDepthMax = 16;
 
-/** Values in the repeated number fields of one model; weights belong into raw bytes, which do not count. */
-export const numbersMax = 50_000_000;
+/** Numbers and texts in the lists of one model; weights belong into raw bytes, which do not count. */
+export const listedMax = 50_000_000;
+
+/** Characters of a name; a name that is written once can be meant by every node. Exporters stay below 500. */
+export const nameCharactersMax = 4_096;
 
 /** Dimensions of one tensor; real models stay below 8. */
 export const rankMax = 16;
@@ -30,7 +33,7 @@ export const nameStemMax = 200;
 /** Calls of local functions inside each other: exporters nest as modules do, about 10 deep. */
 export const functionDepthMax = 32;
 
-/** Nodes, inputs and outputs that the calls of local functions may bring into one model. */
+/** Nodes, inputs, outputs and attributes that the calls of local functions may bring into one model. */
 export const inlinedValuesMax = 300_000;
 
 /** Elements of all sparse tensors of one model, which become dense ones. */
@@ -53,6 +56,9 @@ export const unrolledValuesMax = 100_000;
 
 /** Times that a model is simplified with what shape inference learned from the time before; real models need three. */
 export const simplifyRoundsMax = 32;
+
+/** Characters of the texts by which equal nodes of a model are found: 100,000 nodes have about 30 million. */
+export const expressionCharactersMax: number = 128 * MiB;
 
 /** Elements of a constant up to which equal ones become one. */
 export const mergedElementsMax = 1_024;

@@ -1,16 +1,16 @@
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
-import { graphDepthMax, messagesMax, numbersMax } from './defaults.ts';
+import { graphDepthMax, listedMax, messagesMax, nameCharactersMax } from './defaults.ts';
 import { OnnxError } from './errors.ts';
 import { type Field, type ScalarType, schema } from './schema.ts';
 
 /** One decoded protobuf message: field name → value (int64 as bigint), or array of values when repeated. */
 export type Message = Record<string, unknown>;
 
-/** What is left of the bounds on one model's messages, numbers and nested graphs. */
+/** What is left of the bounds on one model's messages, values in lists and nested graphs. */
 interface Allowance {
   messages: number;
   graphs: number;
-  numbers: number;
+  listed: number;
 }
 
 const malformed = (message: string): never => {
@@ -55,6 +55,16 @@ const scalarFormats: Readonly<Record<ScalarType, ScalarFormat>> = {
     read: (reader) => reader.string(),
     write: (writer, value) => writer.string(value as string),
   },
+  name: {
+    wireType: WireType.LengthDelimited,
+    read: (reader) => {
+      const name = reader.string();
+      if (name.length > nameCharactersMax)
+        malformed(`expected names of at most ${nameCharactersMax} characters, got ${name.length}`);
+      return name;
+    },
+    write: (writer, value) => writer.string(value as string),
+  },
   bytes: {
     wireType: WireType.LengthDelimited,
     read: (reader) => reader.bytes(),
@@ -69,14 +79,15 @@ function readRepeated(
   wireType: WireType,
   allowance: Allowance,
 ): unknown[] {
-  if (wireType === format.wireType) return [format.read(reader)];
+  const readNext = (from: BinaryReader): unknown => {
+    allowance.listed--;
+    if (allowance.listed < 0) malformed(`expected at most ${listedMax} values in lists outside raw data`);
+    return format.read(from);
+  };
+  if (wireType === format.wireType) return [readNext(reader)];
   const values: unknown[] = [];
   const inner = new BinaryReader(reader.bytes());
-  while (inner.pos < inner.len) {
-    allowance.numbers--;
-    if (allowance.numbers < 0) malformed(`expected at most ${numbersMax} numbers outside raw data`);
-    values.push(format.read(inner));
-  }
+  while (inner.pos < inner.len) values.push(readNext(inner));
   return values;
 }
 
@@ -138,11 +149,14 @@ function decode(bytes: Uint8Array, type: string, allowance: Allowance): Message 
 
 /**
  * Decodes a `Model` message. Byte fields are views into `bytes`; everything else is bounded by `messagesMax` and
- * `numbersMax`. Throws `OnnxError`.
+ * `listedMax`. Throws `OnnxError`.
  */
-export function decodeModel(bytes: Uint8Array): Message {
+export function decodeModel(
+  bytes: Uint8Array,
+  allowance: Allowance = { messages: messagesMax, graphs: graphDepthMax, listed: listedMax },
+): Message {
   try {
-    return decode(bytes, 'Model', { messages: messagesMax, graphs: graphDepthMax, numbers: numbersMax });
+    return decode(bytes, 'Model', allowance);
   } catch (cause) {
     if (cause instanceof OnnxError) throw cause;
     throw new OnnxError(

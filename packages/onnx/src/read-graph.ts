@@ -10,7 +10,7 @@ import type { Attribute, Attributes, Dimension, Graph, Node, Tensor, ValueInfo }
 import { createNames, type Names } from './names.ts';
 import { integer, listOf, nameOf, readSparseTensor, readTensor, type TensorReading } from './read-tensor.ts';
 import { attributeKinds } from './schema.ts';
-import { allNames, mapSubgraphs, renameGraph, renameValues } from './subgraphs.ts';
+import { allNames, mapSubgraphs, renameGraph, renameValues, sizeOf } from './subgraphs.ts';
 import { elementTypeOf } from './tensor-data.ts';
 
 /** What reading one model needs and is allowed. */
@@ -23,7 +23,7 @@ export interface Reading {
   readonly made: Set<string>;
   /** Attributes that were read before and are the same in every call. */
   readonly attributes: WeakMap<Message, Attribute>;
-  /** Nodes, inputs and outputs that calls may still bring. */
+  /** Nodes, their inputs, outputs and attributes that calls may still bring. */
   inlined: number;
 }
 
@@ -149,6 +149,7 @@ function readAttributes(
     const name = nameOf(message, 'name');
     const reference = nameOf(message, 'refAttrName');
     const referred = Object.hasOwn(call.attributes, reference) ? call.attributes[reference] : undefined;
+    if (referred?.kind === 'graph') charge(sizeOf(referred.value), reading, call);
     const value = reference === '' ? readAttribute(message, node, reading, call) : referred;
     if (value) attributes.set(message.type === sparseKind ? 'value' : name, value);
   }
@@ -168,10 +169,11 @@ function readNode(message: Message, reading: Reading, call: Call): Node {
 }
 
 /** The attributes that a function's body sees: the call's, and the function's defaults. */
-function boundAttributes(body: Message, node: Node, reading: Reading): Attributes {
-  const outside = { attributes: {}, stack: [] };
-  const defaults = readAttributes(listOf(body, 'attributeProto'), node.name, reading, outside);
-  return { ...defaults, ...node.attributes };
+function boundAttributes(body: Message, node: Node, reading: Reading, stack: readonly string[]): Attributes {
+  const own = { attributes: {}, stack };
+  const messages = listOf(body, 'attributeProto');
+  charge(messages.length + Object.keys(node.attributes).length, reading, own);
+  return { ...readAttributes(messages, node.name, reading, own), ...node.attributes };
 }
 
 /** A new name for a value or node of a function; one that a call inside it made stays. */
@@ -214,14 +216,16 @@ function withOwnNames(inner: Node, node: Node, reading: Reading): Node {
 
 /** The nodes of a function in the place of a call. */
 function inlineCall(body: Message, node: Node, reading: Reading, stack: readonly string[]): readonly Node[] {
-  const call = { attributes: boundAttributes(body, node, reading), stack };
+  const [inputs, outputs] = [body.input ?? [], body.output ?? []] as [readonly string[], readonly string[]];
+  const call = { attributes: boundAttributes(body, node, reading, stack), stack };
+  charge(inputs.length + outputs.length, reading, call);
   const inner = listOf(body, 'node')
     .flatMap((each) => readNodes(each, reading, call))
     .map((each) => withOwnNames(each, node, reading));
   const renamed = namesOfCall(body, node, inner, reading);
   const rename = (name: string): string => renamed.get(name) ?? name;
   const nodes = inner.map((each) => renameValues(each, rename));
-  ((body.output ?? []) as readonly string[]).forEach((output, index) => {
+  outputs.forEach((output, index) => {
     const outside = node.outputs[index] ?? '';
     if (outside === '' || rename(output) === outside) return;
     nodes.push({
@@ -242,7 +246,7 @@ function charge(count: number, reading: Reading, { stack }: Call): void {
   reading.inlined -= count;
   if (reading.inlined < 0)
     throw new OnnxError(
-      `functions: expected calls to bring at most ${inlinedValuesMax} nodes, inputs and outputs in all`,
+      `functions: expected calls to bring at most ${inlinedValuesMax} nodes, inputs, outputs and attributes in all`,
       { code: 'unsupported' },
     );
 }
@@ -251,7 +255,8 @@ function readNodes(message: Message, reading: Reading, call: Call): readonly Nod
   const key = keyOf(message, 'opType');
   const body = reading.functions.get(key);
   const node = readNode(message, reading, call);
-  charge(1 + node.inputs.length + node.outputs.length, reading, call);
+  const attributes = listOf(message, 'attribute').length;
+  charge(1 + node.inputs.length + node.outputs.length + attributes, reading, call);
   if (body && (call.stack.includes(key) || call.stack.length >= functionDepthMax))
     throw new OnnxError(
       `function ${node.operator}: expected no recursion and at most ${functionDepthMax} calls inside each other`,

@@ -5,8 +5,8 @@
  * shapes, and what other programs add for themselves (training information, annotations of quantization).
  */
 
-/** Wire types of fields that are no messages. */
-export type ScalarType = 'int64' | 'int32' | 'uint64' | 'float' | 'double' | 'string' | 'bytes';
+/** Wire types of fields that are no messages; a `name` is a string of bounded length. */
+export type ScalarType = 'int64' | 'int32' | 'uint64' | 'float' | 'double' | 'string' | 'name' | 'bytes';
 
 /** One field of a message. */
 export interface Field {
@@ -30,38 +30,38 @@ export const schema: Readonly<Record<string, Readonly<Record<number, Field>>>> =
     14: many('metadataProps', message('StringStringEntry')),
     25: many('functions', message('Function')),
   },
-  OperatorSetId: { 1: one('domain', 'string'), 2: one('version', 'int64') },
-  StringStringEntry: { 1: one('key', 'string'), 2: one('value', 'string') },
+  OperatorSetId: { 1: one('domain', 'name'), 2: one('version', 'int64') },
+  StringStringEntry: { 1: one('key', 'name'), 2: one('value', 'string') },
   Graph: {
     1: many('node', message('Node')),
-    2: one('name', 'string'),
+    2: one('name', 'name'),
     5: many('initializer', message('Tensor')),
     11: many('input', message('ValueInfo')),
     12: many('output', message('ValueInfo')),
     15: many('sparseInitializer', message('SparseTensor')),
   },
   Node: {
-    1: many('input', 'string'),
-    2: many('output', 'string'),
-    3: one('name', 'string'),
-    4: one('opType', 'string'),
+    1: many('input', 'name'),
+    2: many('output', 'name'),
+    3: one('name', 'name'),
+    4: one('opType', 'name'),
     5: many('attribute', message('Attribute')),
-    7: one('domain', 'string'),
-    8: one('overload', 'string'),
+    7: one('domain', 'name'),
+    8: one('overload', 'name'),
   },
   Function: {
-    1: one('name', 'string'),
-    4: many('input', 'string'),
-    5: many('output', 'string'),
-    6: many('attribute', 'string'),
+    1: one('name', 'name'),
+    4: many('input', 'name'),
+    5: many('output', 'name'),
+    6: many('attribute', 'name'),
     7: many('node', message('Node')),
     9: many('opsetImport', message('OperatorSetId')),
-    10: one('domain', 'string'),
+    10: one('domain', 'name'),
     11: many('attributeProto', message('Attribute')),
-    13: one('overload', 'string'),
+    13: one('overload', 'name'),
   },
   Attribute: {
-    1: one('name', 'string'),
+    1: one('name', 'name'),
     2: one('f', 'float'),
     3: one('i', 'int64'),
     4: one('s', 'bytes'),
@@ -75,7 +75,7 @@ export const schema: Readonly<Record<string, Readonly<Record<number, Field>>>> =
     14: refused('tp'),
     15: refused('type_protos'),
     20: one('type', 'int32'),
-    21: one('refAttrName', 'string'),
+    21: one('refAttrName', 'name'),
     22: one('sparseTensor', message('SparseTensor')),
     23: refused('sparse_tensors'),
   },
@@ -87,7 +87,7 @@ export const schema: Readonly<Record<string, Readonly<Record<number, Field>>>> =
     5: many('int32Data', 'int32'),
     6: refused('string_data'),
     7: many('int64Data', 'int64'),
-    8: one('name', 'string'),
+    8: one('name', 'name'),
     9: one('rawData', 'bytes'),
     10: many('doubleData', 'double'),
     11: many('uint64Data', 'uint64'),
@@ -99,7 +99,7 @@ export const schema: Readonly<Record<string, Readonly<Record<number, Field>>>> =
     2: one('indices', message('Tensor')),
     3: many('dims', 'int64'),
   },
-  ValueInfo: { 1: one('name', 'string'), 2: one('type', message('Type')) },
+  ValueInfo: { 1: one('name', 'name'), 2: one('type', message('Type')) },
   Type: {
     1: one('tensorType', message('TensorType')),
     4: refused('sequence_type'),
@@ -109,7 +109,7 @@ export const schema: Readonly<Record<string, Readonly<Record<number, Field>>>> =
   },
   TensorType: { 1: one('elemType', 'int32'), 2: one('shape', message('TensorShape')) },
   TensorShape: { 1: many('dim', message('Dimension')) },
-  Dimension: { 1: one('dimValue', 'int64'), 2: one('dimParam', 'string') },
+  Dimension: { 1: one('dimValue', 'int64'), 2: one('dimParam', 'name') },
 };
 
 /** `AttributeProto.AttributeType`. */

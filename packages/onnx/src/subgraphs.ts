@@ -26,6 +26,16 @@ export function allNames(graph: Graph): ReadonlySet<string> {
   return names;
 }
 
+/** Nodes, inputs, outputs and constants of a graph and of those inside it. */
+export function sizeOf(graph: Graph): number {
+  let size = graph.inputs.length + graph.outputs.length + graph.initializers.length;
+  for (const node of graph.nodes) {
+    size += 1 + node.inputs.length + node.outputs.length;
+    for (const inner of subgraphsOf(node)) size += sizeOf(inner);
+  }
+  return size;
+}
+
 /** The values that a graph uses and does not give, each once. */
 export function capturedValues(graph: Graph): readonly string[] {
   const given = new Set(givenNames(graph));

@@ -20,6 +20,7 @@ import {
   upgradeModel,
   writeModel,
 } from '../src/index.ts';
+import { decodeModel } from '../src/message.ts';
 import { noise } from './run-model.ts';
 import { oldModel, oldNodes } from './upgrade/old-models.ts';
 
@@ -176,6 +177,27 @@ test('a node with absurd settings ends in a model or an OnnxError', () => {
   );
 });
 
+test('a file with more values in lists than are allowed is refused, packed or not', () => {
+  const node = (...fields: readonly number[]): Uint8Array =>
+    Uint8Array.of(58, fields.length + 2, 10, fields.length, ...fields);
+  const attribute = (...fields: readonly number[]): Uint8Array => node(42, fields.length, ...fields);
+  const lists: Readonly<Record<string, Uint8Array>> = {
+    'packed integers': attribute(66, 3, 1, 2, 3),
+    'integers one by one': attribute(64, 1, 64, 2, 64, 3),
+    texts: node(10, 0, 10, 0, 10, 0),
+  };
+  for (const [what, bytes] of Object.entries(lists)) {
+    const decodes = (listed: number) => decodeModel(bytes, { messages: 9, graphs: 1, listed });
+    assert.doesNotThrow(() => decodes(3), what);
+    assert.throws(() => decodes(2), { code: 'malformed', message: /values in lists/ }, what);
+  }
+});
+
+test('a file with a name that is too long is refused', () => {
+  const bytes = bomb((builder) => builder.node('Neg', [builder.input('x'.repeat(4_097), 'float32', [1])]));
+  assert.throws(() => readModel(bytes), { code: 'malformed', message: /at most 4096 characters, got 4097/ });
+});
+
 /** A model of the one output `y`. */
 function bomb(write: (builder: GraphBuilder) => string): Uint8Array {
   const builder = createGraphBuilder('bomb');
@@ -254,6 +276,24 @@ const bombs: Readonly<Record<string, () => Uint8Array>> = {
         builder.node('Neg', [value]),
       ),
     ),
+  'a product of many large constants': () =>
+    bomb((builder) => {
+      const data = new BigInt64Array(200_000).fill(2n ** 61n + 1n);
+      const all = builder.initializer({ name: 'all', type: 'int64', shape: [data.length], data });
+      return builder.node('ReduceProd', [all]);
+    }),
+  'many attempts to compute from a long constant': () =>
+    bomb((builder) => {
+      const data = new Uint8Array(1_000_000).fill(1);
+      const long = builder.initializer({ name: 'long', type: 'uint8', shape: [1, data.length], data });
+      const found = Array.from({ length: 1_000 }, () => builder.node('NonZero', [long]));
+      return builder.node('Concat', found, axis);
+    }),
+  'a long name that all nodes use': () =>
+    bomb((builder) => {
+      const name = builder.node('Identity', [builder.input('x'.repeat(4_000), 'float32', [1])]);
+      return repeat(5_000, name, (value) => builder.node('Add', [name, value]));
+    }),
   'long names in a loop': () =>
     bomb((builder) => {
       const body = builder.subgraph('body');
@@ -261,7 +301,7 @@ const bombs: Readonly<Record<string, () => Uint8Array>> = {
       const goes = body.input('goes', 'bool', []);
       const state = body.input('state', 'float32', [1]);
       body.output(body.node('Identity', [goes]), 'bool', []);
-      body.output(body.node('Neg', [state], {}, 'n'.repeat(1_000_000)), 'float32', [1]);
+      body.output(body.node('Neg', [state], {}, 'n'.repeat(4_000)), 'float32', [1]);
       const x = builder.input('x', 'float32', [1]);
       return builder.node('Loop', [builder.int64(5_000), '', x], { body: graphAttribute(body.graph()) });
     }),

@@ -123,6 +123,53 @@ test('readModel refuses functions that multiply without end', () => {
   refused(modelOf(deep, [call('f0', 'a', 'b')]), 'unsupported', /at most 32 calls/);
 });
 
+/** A graph as an attribute. */
+const graphAttribute = (name: string, nodes: readonly Uint8Array[]): Uint8Array =>
+  message([
+    [1, name],
+    [20, 5],
+    [6, message(nodes.map((node) => [1, node] as const))],
+  ]);
+
+const neg = message([
+  [1, 'x'],
+  [2, 'z'],
+  [4, 'Neg'],
+]);
+
+test('readModel refuses functions that multiply the graphs in their attributes', () => {
+  const graph = graphAttribute(
+    'g',
+    Array.from({ length: 1_000 }, () => neg),
+  );
+  const reference = message([
+    [1, 'then_branch'],
+    [20, 5],
+    [21, 'g'],
+  ]);
+  const branch = message([
+    [1, 'x'],
+    [2, 'y'],
+    [4, 'If'],
+    [5, reference],
+  ]);
+  const branches = functionOf(
+    'f',
+    Array.from({ length: 1_000 }, () => branch),
+  );
+  const callWithGraph = Buffer.concat([call('f', 'a', 'b'), message([[5, graph]])]);
+  refused(modelOf([branches], [callWithGraph]), 'unsupported', /at most 300000 nodes/);
+  const withDefault = Buffer.concat([functionOf('f', [neg]), message([[11, graph]])]);
+  const calls = Array.from({ length: 1_000 }, () => call('f', 'a', 'b'));
+  refused(modelOf([withDefault], calls), 'unsupported', /at most 300000 nodes/);
+});
+
+test('readModel refuses functions that call themselves in a default of an attribute', () => {
+  const own = graphAttribute('g', [call('f', 'x', 'y')]);
+  const recursive = Buffer.concat([functionOf('f', [neg]), message([[11, own]])]);
+  refused(modelOf([recursive], [call('f', 'a', 'b')]), 'unsupported', /no recursion/);
+});
+
 test('readModel refuses functions of another opset than the model', () => {
   refused(modelOf([functionOf('f', [], 18)], []), 'unsupported', /expected opset 20 .* got 18/);
 });

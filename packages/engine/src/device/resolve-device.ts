@@ -41,11 +41,14 @@ function attempt(device: AcceleratorName, size: number): Promise<TrialResult> {
       execArgv: childOptions(process.execArgv),
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     });
-    const timer = setTimeout(() => child.kill('SIGKILL'), trialTimeoutMs);
+    const kill = (): void => void child.kill('SIGKILL');
+    const timer = setTimeout(kill, trialTimeoutMs);
+    process.once('exit', kill);
     child.once('message', (result) => resolve(result as TrialResult));
     child.once('error', ({ message }) => resolve({ kind: 'failed', reason: message }));
     child.once('close', (code, signal) => {
       clearTimeout(timer);
+      process.off('exit', kill);
       resolve({ kind: 'failed', reason: `its process ended (${signal ?? `exit code ${code}`})` });
     });
   });

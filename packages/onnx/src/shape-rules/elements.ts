@@ -15,20 +15,36 @@ import {
 import type { Dimension, ElementType } from '../model.ts';
 import { type KnownValue, smallCount } from './rule.ts';
 
+/** Mod with the attribute `fmod`. */
+export const signedMod = 'Mod, signed';
+
 type Binary = (a: Dimension, b: Dimension, type: ElementType) => Dimension;
 type Unary = (a: Dimension) => Dimension;
 
 const isFloat = (type: ElementType): boolean => type.startsWith('float');
 
-/** A result as the element type holds it; a whole number too large to be exact is unknown once it is computed with. */
-function rounded(value: Dimension, type: ElementType): Dimension {
+/** The least and the largest number of the types in which results wrap. */
+const bounds: Readonly<Partial<Record<ElementType, readonly [number, number]>>> = {
+  int8: [-(2 ** 7), 2 ** 7 - 1],
+  int16: [-(2 ** 15), 2 ** 15 - 1],
+  int32: [-(2 ** 31), 2 ** 31 - 1],
+  uint8: [0, 2 ** 8 - 1],
+  uint16: [0, 2 ** 16 - 1],
+  uint32: [0, 2 ** 32 - 1],
+  uint64: [0, 2 ** 64 - 1],
+};
+
+/** A result as the element type holds it; unknown where that is another number. */
+function held(value: Dimension, type: ElementType): Dimension {
   if (typeof value !== 'number') return value;
   if (type === 'float32') return Number.isNaN(value) ? unknown : Math.fround(value);
-  return isFloat(type) || Number.isSafeInteger(value) ? value : unknown;
+  const [least, largest] = bounds[type] ?? [];
+  return least === undefined || (value >= least && value <= (largest as number)) ? value : unknown;
 }
 
-const inSinglePrecision = (value: Dimension, type: ElementType): Dimension =>
-  type === 'float32' ? rounded(value, type) : value;
+/** The same; a whole number too large to be exact is unknown once it is computed with. */
+const rounded = (value: Dimension, type: ElementType): Dimension =>
+  typeof value !== 'number' || isFloat(type) || Number.isSafeInteger(value) ? held(value, type) : unknown;
 
 const numeric =
   (ofNumbers: (a: number, b: number) => number, ofSymbols: Binary): Binary =>
@@ -49,6 +65,12 @@ const remainder: Binary = (a, b, type) => {
   return typeof b === 'number' && b > 0 && !isFloat(type)
     ? subtractDimensions(a, multiplyDimensions([b, floorDivideDimension(a, b)]))
     : unknown;
+};
+
+/** With the sign of the dividend. */
+const remainderOfSign: Binary = (a, b, type) => {
+  if (typeof a === 'number' && typeof b === 'number') return b === 0 ? unknown : a % b;
+  return isAtLeast(a, 0) ? remainder(a, b, type) : unknown;
 };
 
 const larger: Binary = (a, b) => (isAtLeast(a, b) ? a : isAtLeast(b, a) ? b : unknown);
@@ -73,6 +95,7 @@ const binary: Readonly<Record<string, Binary>> = {
   ),
   Div: divide,
   Mod: remainder,
+  [signedMod]: remainderOfSign,
   Pow: numeric(
     (a, b) => a ** b,
     () => unknown,
@@ -110,7 +133,7 @@ const unary: Readonly<Record<string, Unary>> = {
 };
 
 /** For each element of `shape` its place in a value of `from`, which broadcasts to it. */
-export function broadcastPlaces(from: readonly number[], shape: readonly number[]): readonly number[] {
+function broadcastPlaces(from: readonly number[], shape: readonly number[]): readonly number[] {
   let places = [0];
   shape.forEach((size, axis) => {
     const own = from[axis - shape.length + from.length] ?? 1;
@@ -143,7 +166,7 @@ export function elementwiseElements(
   const [first, ...others] = lists;
   const type = inputs[0]?.type ?? 'int64';
   const single = Object.hasOwn(unary, operator) ? unary[operator] : undefined;
-  if (single) return first?.map((element) => inSinglePrecision(single(element), type));
+  if (single) return first?.map((element) => held(single(element), type));
   const pair = Object.hasOwn(binary, operator) ? binary[operator] : undefined;
   if (!pair || !first || lists.length < 2) return undefined;
   return others.reduce<readonly Dimension[] | undefined>(

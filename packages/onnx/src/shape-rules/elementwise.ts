@@ -1,6 +1,6 @@
 import { broadcastShapes } from '../dimension.ts';
-import type { ElementType } from '../model.ts';
-import { chooseElements, elementwiseElements } from './elements.ts';
+import { type ElementType, intOf } from '../model.ts';
+import { chooseElements, elementwiseElements, signedMod } from './elements.ts';
 import { type KnownValue, type ShapeContext, type ShapeRule, type ShapeRules, typeOf } from './rule.ts';
 
 /** The output is like the first input. */
@@ -16,10 +16,11 @@ function broadcastOf({ inputs, where, node }: ShapeContext, type: ElementType): 
   const shapes = inputs.flatMap((input) => (input ? [input.shape] : []));
   if (!shapes.every((shape) => shape !== undefined)) return { type };
   const shape = broadcastShapes(shapes, where);
+  const isSigned = node.operator === 'Mod' && intOf(node, 'fmod', 0) === 1;
   const elements =
     node.operator === 'Where'
       ? chooseElements(inputs, shape)
-      : elementwiseElements(node.operator, inputs, shape);
+      : elementwiseElements(isSigned ? signedMod : node.operator, inputs, shape);
   return { type, shape, elements };
 }
 

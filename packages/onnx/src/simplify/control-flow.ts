@@ -1,21 +1,11 @@
 /** Branches that are always taken, and loops whose number of rounds is known. */
 import { type Graph, graphOf, int, int64Tensor, type Node, type Tensor } from '../model.ts';
 import type { Names } from '../names.ts';
-import { allNames, renameGraph, subgraphsOf } from '../subgraphs.ts';
+import { allNames, renameGraph, sizeOf } from '../subgraphs.ts';
 import type { Scope } from './scope.ts';
 
 /** Rewrites the nodes of a graph whose inputs stand for values, in the scope. */
 export type Inline = (graph: Graph, scope: Scope) => void;
-
-/** Nodes, inputs and outputs of a graph and of those inside it. */
-function sizeOf(graph: Graph): number {
-  let size = graph.inputs.length + graph.outputs.length + graph.initializers.length;
-  for (const node of graph.nodes) {
-    size += 1 + node.inputs.length + node.outputs.length;
-    for (const inner of subgraphsOf(node)) size += sizeOf(inner);
-  }
-  return size;
-}
 
 /** Puts the branch that a constant condition takes in the place of an If; false if the condition is not constant. */
 export function inlineBranch(node: Node, scope: Scope, inline: Inline): boolean {

@@ -39,14 +39,17 @@ const lesser = (a: bigint, b: bigint): bigint => {
 
 const greater = (a: bigint, b: bigint): bigint => lesser(-a, -b) * -1n;
 
+/** The last 64 bits: a product of many would grow without end. */
+const wrap = (value: bigint): bigint => BigInt.asIntN(64, value);
+
 /** The remainder with the sign of the divisor. */
 const modulo = (a: number, b: number): number | undefined => (b === 0 ? undefined : ((a % b) + b) % b);
 
 const arithmetic: Readonly<Record<string, Arithmetic>> = {
-  Add: { wide: (a, b) => a + b, narrow: (a, b) => a + b },
-  Sub: { wide: (a, b) => a - b, narrow: (a, b) => a - b },
+  Add: { wide: (a, b) => wrap(a + b), narrow: (a, b) => a + b },
+  Sub: { wide: (a, b) => wrap(a - b), narrow: (a, b) => a - b },
   Mul: {
-    wide: (a, b) => a * b,
+    wide: (a, b) => wrap(a * b),
     narrow: (a, b, type) => (isInteger(type) ? Math.imul(a, b) : a * b),
   },
   Div: {
@@ -235,8 +238,8 @@ export const arithmeticFolds: Readonly<Record<string, Fold>> = {
   ...each(unaries, unary),
   Mod: remainder,
   Where: where,
-  ReduceSum: reduce(0n, (a, b) => a + b),
-  ReduceProd: reduce(1n, (a, b) => a * b),
+  ReduceSum: reduce(0n, (a, b) => wrap(a + b)),
+  ReduceProd: reduce(1n, (a, b) => wrap(a * b)),
   ReduceMin: reduce(undefined, lesser),
   ReduceMax: reduce(undefined, greater),
 };

@@ -1,3 +1,4 @@
+import { foldedElementsMax } from '../defaults.ts';
 import { intOf, type Node, type Tensor, tensorOf } from '../model.ts';
 import { elementTypeOf } from '../tensor-data.ts';
 import { build, coordinatesOf, isInteger, isWide, numbersOf } from './constant-tensor.ts';
@@ -43,7 +44,8 @@ const nonZero: Fold = (_, [data]) => {
   if (!data || data.shape.length === 0) return undefined;
   const found: number[][] = [];
   for (let index = 0; index < data.data.length; index++)
-    if (Number(data.data[index]) !== 0) found.push(coordinatesOf(index, data.shape));
+    if (Number(data.data[index]) !== 0 && found.push(coordinatesOf(index, data.shape)) > foldedElementsMax)
+      return undefined;
   const rank = data.shape.length;
   return [
     build('int64', [rank, found.length], (index) =>
@@ -66,16 +68,22 @@ const folds: Readonly<Record<string, Fold>> = {
 
 const readsAll = (operator: string): boolean => operator.startsWith('Reduce') || operator === 'NonZero';
 
-/** Elements that `foldNode` reads beyond those that it writes. */
-export const foldCost = (node: Node, inputs: readonly (Tensor | undefined)[]): number =>
-  inputs.slice(readsAll(node.operator) ? 0 : 1).reduce((sum, input) => sum + (input?.data.length ?? 0), 0);
+const foldOf = ({ domain, operator }: Node): Fold | undefined =>
+  domain === '' && Object.hasOwn(folds, operator) ? folds[operator] : undefined;
+
+/** Elements that `foldNode` reads at most, whatever comes of it; most operators read as many of the first input as they write. */
+export function foldCost(node: Node, inputs: readonly (Tensor | undefined)[]): number {
+  if (!foldOf(node)) return 0;
+  const [first = 0, ...others] = inputs.map((input) => input?.data.length ?? 0);
+  const ofFirst = readsAll(node.operator) ? first : Math.min(first, foldedElementsMax);
+  return others.reduce((sum, length) => sum + length, ofFirst);
+}
 
 /**
  * The outputs of a node of the canonical opset whose inputs are all constant; nothing when the operator is not among
  * those that are computed ahead, or the result would be too large, or the inputs make no sense.
  */
 export function foldNode(node: Node, inputs: readonly (Tensor | undefined)[]): Folded {
-  if (node.domain !== '' || !Object.hasOwn(folds, node.operator)) return undefined;
-  const outputs = folds[node.operator]?.(node, inputs);
+  const outputs = foldOf(node)?.(node, inputs);
   return outputs?.every((output) => output !== undefined) ? outputs : undefined;
 }

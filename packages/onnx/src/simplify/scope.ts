@@ -26,13 +26,16 @@ export interface Session {
   readonly computed: Set<string>;
   /** Names of nodes, which runtimes want to be unique. */
   readonly nodeNames: Names;
-  /** What is left of the allowances for folding and unrolling. */
+  /** What is left of the allowances for folding, unrolling and, in this round, the texts of expressions. */
   folded: number;
   unrolled: number;
+  expressionCharacters: number;
 }
 
 /** Starts a session with full allowances. */
-export const createSession = (names: Names): Omit<Session, 'known' | 'nodeNames'> => ({
+export const createSession = (
+  names: Names,
+): Omit<Session, 'known' | 'nodeNames' | 'expressionCharacters'> => ({
   names,
   computed: new Set(),
   folded: foldedTotalMax,

@@ -4,7 +4,7 @@
  * loop, or kept (`scope.ts` says what is remembered). After a round shape inference is asked which small integer
  * values it knows completely: the next round takes them for constants. Rounds end when it knows of nothing new.
  */
-import { mergedElementsMax, simplifyRoundsMax } from '../defaults.ts';
+import { expressionCharactersMax, mergedElementsMax, simplifyRoundsMax } from '../defaults.ts';
 import { inferShapes, type KnownValue } from '../infer-shapes.ts';
 import {
   type Attribute,
@@ -75,12 +75,16 @@ function attributeKey([name, attribute]: readonly [string, Attribute]): string |
     : `${name}=${contentOf(attribute.value)}`;
 }
 
-/** Equal texts for nodes that compute the same; nothing for those that are never merged. */
-function expressionOf(node: Node): string | undefined {
+/** Equal texts for nodes that compute the same; nothing for those that are never merged, or where texts get too long. */
+function expressionOf(node: Node, session: Session): string | undefined {
+  const named = node.inputs.reduce((sum, input) => sum + input.length, 0);
+  if (named > session.expressionCharacters) return undefined;
   const attributes = Object.entries(node.attributes).map(attributeKey);
   if (node.domain !== '' || random.has(node.operator) || attributes.includes(undefined)) return undefined;
   const outputs = node.outputs.map((output) => output !== '');
-  return JSON.stringify([node.operator, node.inputs, outputs, attributes.sort()]);
+  const text = JSON.stringify([node.operator, node.inputs, outputs, attributes.sort()]);
+  session.expressionCharacters -= text.length;
+  return session.expressionCharacters < 0 ? undefined : text;
 }
 
 /** Turns a node's outputs into constants, if everything about them is known. */
@@ -99,9 +103,11 @@ function foldInto(node: Node, scope: Scope): boolean {
   if (!allConstant || constants.some((constant) => constant?.weight)) return false;
   const tensors = constants.map((constant) => constant?.tensor);
   const cost = foldCost(node, tensors);
-  const outputs = cost <= session.folded ? foldNode(node, tensors) : undefined;
+  if (cost > session.folded) return false;
+  session.folded -= cost;
+  const outputs = foldNode(node, tensors);
   if (!outputs) return false;
-  session.folded -= outputs.reduce((sum, output) => sum + (output?.data.length ?? 0), cost);
+  session.folded -= outputs.reduce((sum, output) => sum + (output?.data.length ?? 0), 0);
   node.outputs.forEach((output, index) => {
     const tensor = outputs[index];
     if (output !== '' && tensor) scope.addComputed(output, tensor);
@@ -145,7 +151,7 @@ function visit(original: Node, scope: Scope): void {
     for (const part of runnable) visit(part, scope);
     return;
   }
-  const key = expressionOf(node);
+  const key = expressionOf(node, scope.session);
   const equal = key === undefined ? undefined : scope.equalNode(key);
   if (equal)
     node.outputs.forEach((output, index) => {
@@ -255,7 +261,8 @@ export function simplifyModel(model: Model): Model {
   let current: Model = { ...upgraded, graph: unique };
   let known: ReadonlyMap<string, KnownValue> = new Map();
   for (let round = 0; round < simplifyRoundsMax; round++) {
-    const state = Object.assign(session, { known, nodeNames: createNames() });
+    const fresh = { known, nodeNames: createNames(), expressionCharacters: expressionCharactersMax };
+    const state = Object.assign(session, fresh);
     current = { ...current, graph: simplifyGraph(current.graph, state) };
     known = inferShapes(current);
     if (!learnedFrom(current, known)) break;

@@ -119,6 +119,26 @@ test('simplifyModel follows shapes as far as they are known', async () => {
   );
 });
 
+test('simplifyModel follows signed remainders, and sizes in types that wrap, as onnxruntime does', async () => {
+  const [uint8, int32, int64]: readonly Attributes[] = [2, 6, 7].map((to) => ({ to: int(to) }));
+  await simplified((builder, x) => {
+    const shape = builder.node('Shape', [x]);
+    const sum = (value: number) => builder.node('Add', [shape, builder.int64s([value])]);
+    const wrapped = (operator: string, values: readonly number[], type: Attributes | undefined) => {
+      const inputs = values.map((value) => builder.node('Cast', [sum(value)], type));
+      return builder.node('Cast', [builder.node(operator, inputs)], int64);
+    };
+    const outputs = [
+      builder.node('Mod', [sum(-10), builder.int64s([3])], { fmod: int(1) }),
+      builder.node('Mod', [sum(-10), builder.int64s([3])]),
+      wrapped('Identity', [300], uint8),
+      wrapped('Sub', [1, 3], uint8),
+      wrapped('Mul', [2 ** 16, 2 ** 17], int32),
+    ];
+    for (const output of outputs) builder.output(output, 'int64', [2]);
+  });
+});
+
 test('simplifyModel leaves symbolic dimensions in the graph', () => {
   const builder = createGraphBuilder('symbolic');
   const x = builder.input('x', 'float32', ['batch', 3]);

@@ -1,0 +1,22 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { initializeParameters, parametersOf } from '@murmuration/onnx';
+import { inspectModel } from '../src/index.ts';
+import { classifier } from './arrays.ts';
+
+const options = { sizes: { batch: 4, context: 4, named: {} }, threads: 1 };
+
+test('inspectModel finds right gradients on made-up samples', async () => {
+  const model = classifier();
+  const parameters = initializeParameters(parametersOf(model), 'seed');
+  const found = await inspectModel({ model, parameters, frozen: new Float32Array() }, options);
+  assert.ok(Number.isFinite(found.loss));
+  assert.ok(found.gradients.length > 0);
+  assert.ok(found.memory.vectors >= 6 * 4 * parameters.length);
+});
+
+test('inspectModel refuses inputs that no memory holds', async () => {
+  const model = classifier({ rows: 2 ** 40 });
+  const inspected = { model, parameters: new Float32Array(), frozen: new Float32Array() };
+  await assert.rejects(inspectModel(inspected, options), { code: 'bad-samples' });
+});
