@@ -33,7 +33,7 @@ const rules: Readonly<Record<string, Rule>> = {
   peer: { layer: 4, doors: ['node:perf_hooks'] },
   cli: {
     layer: 5,
-    doors: ['node:process', 'node:child_process', 'node:fs', 'node:os', 'node:readline', 'node:module'],
+    doors: ['node:child_process', 'node:fs', 'node:os', 'node:readline'],
   },
 };
 

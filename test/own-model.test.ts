@@ -129,8 +129,13 @@ describe('two peers train a model from a file', () => {
     const [first = 0] = losses;
     const last = losses.at(-1) ?? Number.POSITIVE_INFINITY;
     assert.ok(last < 0.75 * first, `losses ${losses}`);
+    const store = join(directory, 'images-founder');
+    assert.match(call('log', '--store', store, '--last', '1'), /\S+ samples in \d+ steps/);
+    assert.match(call('status', '--store', store), /\S+ samples\/s/);
+    const evaluated = call('eval', '--store', store, '--data', dataOf('other'));
+    assert.match(evaluated, /^loss \d+\.\d{4} on \S+\n$/);
     const exported = join(directory, 'trained.onnx');
-    call('export', exported, '--store', join(directory, 'images-founder'));
+    call('export', exported, '--store', store);
     const { graph } = readModel(readFileSync(exported));
     assert.deepEqual(
       [graph.inputs, graph.outputs].map((list) => list.map(({ name }) => name)),

@@ -6,8 +6,6 @@ Needs tensorflow-cpu and tf2onnx (2.21 and 1.17 were used). `elsewhere.py FOLDER
 """
 
 import os
-import sys
-from pathlib import Path
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
@@ -17,6 +15,8 @@ import numpy as np
 import tensorflow as tf
 import tf2onnx
 from keras import layers
+
+from command_line import write_chosen
 
 
 def gelu(x):
@@ -132,11 +132,4 @@ def make(name, folder):
 
 
 if __name__ == "__main__":
-    target = Path(sys.argv[1])
-    target.mkdir(parents=True, exist_ok=True)
-    for chosen in sys.argv[2:] or models:
-        try:
-            make(chosen, target)
-            print(chosen, "written")
-        except Exception as error:
-            print(chosen, "failed:", str(error)[:2000])
+    write_chosen(models, make)

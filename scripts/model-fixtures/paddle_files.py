@@ -8,7 +8,6 @@ Needs paddlepaddle and paddle2onnx (3.3.1 and 2.1.0 were used). `elsewhere.py FO
 """
 
 import os
-import sys
 import tempfile
 from pathlib import Path
 
@@ -18,6 +17,8 @@ import numpy as np
 import paddle
 import paddle.nn.functional as F
 from paddle import nn
+
+from command_line import write_chosen
 
 
 class Mlp(nn.Layer):
@@ -113,11 +114,4 @@ def make(name, folder):
 
 
 if __name__ == "__main__":
-    target = Path(sys.argv[1])
-    target.mkdir(parents=True, exist_ok=True)
-    for chosen in sys.argv[2:] or models:
-        try:
-            make(chosen, target)
-            print(chosen, "written")
-        except Exception as error:
-            print(chosen, "failed:", str(error)[:500])
+    write_chosen(models, make)

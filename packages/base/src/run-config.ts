@@ -278,6 +278,10 @@ export function outerStepAt(run: RunConfig, round: number): number {
   return (entry ?? (run.outer[0] as { step: number })).step;
 }
 
+/** What the work of a run is counted in. */
+export const unitOf = ({ data }: Pick<RunConfig, 'data'>): 'tokens' | 'samples' =>
+  data.kind === 'text' ? 'tokens' : 'samples';
+
 /** Tokens of one inner step (samples, where data is arrays): what a contribution's weight counts. */
 export const tokensPerStep = ({ data, batch, inner }: Pick<RunConfig, 'data' | 'batch' | 'inner'>): number =>
   batch * inner.accumulate * (data.kind === 'text' ? data.context : 1);

@@ -20,6 +20,7 @@ import {
   runIdOf,
   sha256,
   tokensPerStep,
+  unitOf,
 } from '@murmuration/base';
 import fc from 'fast-check';
 
@@ -238,10 +239,11 @@ test('parseRunConfig accepts every kind of data, optimizer and schedule, and wha
   assert.equal(new Set(runs.map(runIdOf)).size, variants.length);
 });
 
-test('tokensPerStep counts tokens of text and samples of arrays', () => {
+test('tokensPerStep counts what unitOf says: tokens of text, samples of arrays', () => {
   const run = parseRunConfig({ ...exampleRun, inner: { ...exampleRun.inner, accumulate: 3 } });
   assert.equal(tokensPerStep(run), 8 * 32 * 3);
   assert.equal(tokensPerStep({ ...run, data: { kind: 'arrays' } }), 8 * 3);
+  assert.deepEqual([unitOf(run), unitOf({ data: { kind: 'arrays' } })], ['tokens', 'samples']);
 });
 
 test('outerStepAt follows the table', () => {

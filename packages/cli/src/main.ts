@@ -13,7 +13,9 @@ import { addLog } from './commands/log.ts';
 import { addModel } from './commands/model.ts';
 import { addStart } from './commands/start.ts';
 import { addStatus } from './commands/status.ts';
+import { CliError } from './errors.ts';
 import { exitCodes } from './exit-codes.ts';
+import { printableLines } from './text-width.ts';
 
 /** In the order in which a newcomer meets them. */
 const commands = [
@@ -66,8 +68,9 @@ export async function main(argv: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.success : exitCodes.usage;
     if (error instanceof FactError) {
-      console.error(`murmur: ${error.message}`);
-      return Number(process.exitCode ?? exitCodes.failure);
+      console.error(printableLines(`murmur: ${error.message}`));
+      const isUsage = error instanceof CliError && error.code === 'bad-option';
+      return Number(process.exitCode ?? (isUsage ? exitCodes.usage : exitCodes.failure));
     }
     console.error(error);
     return exitCodes.internal;

@@ -6,6 +6,8 @@ import { formatRunLink } from './run-link.ts';
 
 export interface PeerView {
   show(event: PeerEvent): void;
+  /** A line of the command itself, among the events. */
+  tell(line: string): void;
   close(): void;
 }
 
@@ -17,6 +19,7 @@ export function createPeerView(): PeerView {
       const text = textOf(event);
       for (const line of text?.split('\n') ?? []) view.tell(line);
     },
+    tell: (line) => view.tell(line),
     close: () => view.close(),
   };
 }
@@ -28,7 +31,7 @@ const statusLine = (status: PeerStatus): string =>
     `root ${status.stateRoot.slice(0, 8)}`,
     `${status.membersConnected} of ${status.members} members`,
     `loss ${status.loss?.toFixed(3) ?? '–'}`,
-    `${formatCount(status.tokensPerSecond)} tokens/s`,
+    `${formatCount(status.tokensPerSecond)} ${status.unit}/s`,
     `${formatBytes(status.traffic.sent)} sent, ${formatBytes(status.traffic.received)} received`,
   ].join(' · ');
 

@@ -1,5 +1,6 @@
-import { prepareTraining } from '@murmuration/autodiff';
+import { fixDimensions, prepareTraining } from '@murmuration/autodiff';
 import { readModelFile } from '@murmuration/engine';
+import { inferShapes, type Model, OnnxError } from '@murmuration/onnx';
 import { type RunModel, textModel } from '@murmuration/peer';
 import { strayOption, type TrainingOptions, trainingRequest } from './commands/training-options.ts';
 import { CliError } from './errors.ts';
@@ -7,6 +8,7 @@ import { CliError } from './errors.ts';
 /** What `murmur init` says about the model: a file, or the sizes of a fresh transformer. */
 export interface ModelOptions extends TrainingOptions {
   readonly model?: string;
+  readonly batch: number;
   readonly context: number;
   readonly width: number;
   readonly layers: number;
@@ -16,9 +18,26 @@ export interface ModelOptions extends TrainingOptions {
 /** Bytes, and four marks. */
 const vocabulary = 260;
 
+/** Whether a step's tokens fit: a file may have fixed its sizes, or know the position of so many tokens only. */
+function checkTextSizes(model: Model, { batch, context }: ModelOptions): void {
+  const bad = (option: string, expected: string, got: string | number): CliError =>
+    new CliError(`--${option}: expected ${expected}, got ${got}`, { code: 'bad-option', option });
+  const [rows, columns] = model.graph.inputs.find(({ name }) => name === 'tokens')?.shape ?? [];
+  if (typeof rows === 'number' && rows !== batch) throw bad('batch', `${rows}, as the file's tokens`, batch);
+  if (typeof columns === 'number' && columns !== context)
+    throw bad('context', `${columns}, as the file's tokens`, context);
+  try {
+    inferShapes(fixDimensions(model, { batch, context }));
+  } catch (error) {
+    if (!(error instanceof OnnxError)) throw error;
+    throw bad('context', 'as many tokens as the model takes', `${context}: ${error.message}`);
+  }
+}
+
 function fileModel(path: string, options: ModelOptions): RunModel {
   const request = trainingRequest(options);
   const prepared = prepareTraining(readModelFile(path), request);
+  if (request.text) checkTextSizes(prepared.model, options);
   return {
     graph: prepared.model,
     ...(prepared.parameters.length > 0 && { parameters: prepared.parameters }),

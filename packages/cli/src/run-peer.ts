@@ -2,6 +2,7 @@
 import type { Cid } from '@murmuration/base';
 import { createPeer, type PeerEvent } from '@murmuration/peer';
 import type { PeerOptions } from './commands/options.ts';
+import { settledDataPaths } from './data-paths.ts';
 import { createPeerView } from './peer-view.ts';
 import { stopOnSignals } from './signals.ts';
 
@@ -23,7 +24,7 @@ export async function runPeer({ options, runId, bootstrap, invitation }: RunPeer
     {
       config: {
         directory: options.store,
-        ...(options.data ? { data: options.data } : {}),
+        ...(options.data ? { data: settledDataPaths(options.data) } : {}),
         ...(options.listen ? { listen: options.listen } : {}),
         ...(options.threads ? { threads: options.threads } : {}),
         ...(options.device ? { device: options.device } : {}),
@@ -39,7 +40,7 @@ export async function runPeer({ options, runId, bootstrap, invitation }: RunPeer
     },
     { onEvent },
   );
-  const signals = stopOnSignals(() => peer.stop());
+  const signals = stopOnSignals(() => peer.stop(), view?.tell);
   if (options.whileStdinOpen) process.stdin.resume().once('end', () => void peer.stop());
   try {
     await peer.finished;

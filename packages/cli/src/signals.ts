@@ -17,11 +17,16 @@ export interface SignalWatch {
   dispose(): void;
 }
 
+const tellError = (line: string): void => {
+  process.stderr.write(`${line}\n`);
+};
+
 /**
  * On the first Ctrl-C (or SIGTERM, SIGHUP) calls `stop`, which has 2 s; on the second, or when the time is over, ends
- * the process at once. Either way the exit code is 128 + the signal's number.
+ * the process at once. Either way the exit code is 128 + the signal's number. Where lines are drawn in place, `tell`
+ * says so among them; without it standard error does.
  */
-export function stopOnSignals(stop: () => unknown): SignalWatch {
+export function stopOnSignals(stop: () => unknown, tell: (line: string) => void = tellError): SignalWatch {
   let isStopping = false;
   let deadline: NodeJS.Timeout | undefined;
 
@@ -30,9 +35,9 @@ export function stopOnSignals(stop: () => unknown): SignalWatch {
     if (isStopping) process.exit(exitCode);
     isStopping = true;
     process.exitCode = exitCode;
-    process.stderr.write('stopping; once more to stop at once\n');
+    tell('stopping; once more to stop at once');
     deadline = setTimeout(() => {
-      process.stderr.write(`not stopped within ${stopTimeoutMs / 1_000} s, ending now\n`);
+      tell(`not stopped within ${stopTimeoutMs / 1_000} s, ending now`);
       process.exit(exitCode);
     }, stopTimeoutMs);
     deadline.unref();

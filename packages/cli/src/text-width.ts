@@ -14,8 +14,11 @@ function graphemeWidth(grapheme: string): number {
   return width;
 }
 
-/** Without control characters: a run's name, or an error that quotes a peer, must not steer the terminal. */
+/** Without control characters: a run's name, or an error that quotes a peer or a file, must not steer the terminal. */
 export const printable = (text: string): string => text.replace(/[\p{Cc}\u{2028}\u{2029}]/gu, ' ');
+
+/** The same for text of several lines, which stay. */
+export const printableLines = (text: string): string => text.split('\n').map(printable).join('\n');
 
 /** Columns that a line takes. */
 export function textWidth(text: string): number {

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { cidOf } from '@murmuration/base';
 
 const murmur = fileURLToPath(new URL('../bin/murmur.js', import.meta.url));
 const bounded = { timeout: 60_000 };
@@ -101,6 +102,9 @@ describe('murmur', () => {
     const threads = await run('start', '--threads', 'many');
     assert.equal(threads.code, 2);
     assert.match(threads.stderr, /expected a whole number from 1 to 256, got "many"/);
+    const loss = await run('init', '--model', 'a.onnx', '--loss', 'frob');
+    assert.equal(loss.code, 2);
+    assert.match(loss.stderr, /--loss: expected output, cross-entropy, mse or bce, got "frob"/);
     const device = await run('start', '--device', 'abacus');
     assert.equal(device.code, 2);
     assert.match(device.stderr, /'abacus' is invalid.*auto, cpu, cuda, webgpu, dml, coreml/);
@@ -114,7 +118,7 @@ describe('murmur', () => {
     ];
     for (const given of refused) {
       const { code, stderr } = await run('init', '--store', join(directory, 'refused'), ...given);
-      assert.equal(code, 1, stderr);
+      assert.equal(code, 2, stderr);
       assert.match(stderr, new RegExp(`${given.at(-2)}: expected together with`));
     }
   });
@@ -136,6 +140,16 @@ describe('murmur', () => {
     );
     assert.equal(code, 1);
     assert.match(stderr, /run link: expected murmuration:/);
+  });
+
+  test('join looks for its data before it looks for the run', async () => {
+    const missing = join(directory, 'no-such-text');
+    const link = `murmuration://${cidOf(new Uint8Array())}`;
+    const folder = join(directory, 'unentered');
+    const { code, stderr } = await run('join', link, '--store', folder, '--data', missing);
+    assert.equal(code, 2);
+    assert.ok(stderr.includes(`found nothing at ${missing}`), stderr);
+    assert.ok(!existsSync(folder));
   });
 
   test('init, start, status, log, eval, export and generate follow one run', bounded, async () => {

@@ -46,6 +46,14 @@ for (const [signal, expected] of [
     assert.match(errors, /once more to stop at once/);
   });
 
+test('stopOnSignals tells that it stops where it is asked to', async (context) => {
+  const stop = `() => { clearInterval(work); watch.dispose(); }`;
+  const { child, ended } = await start(context, `${stop}, (line) => console.error('told: ' + line)`);
+  child.kill('SIGINT');
+  const { errors } = await ended;
+  assert.equal(errors, 'told: stopping; once more to stop at once\n');
+});
+
 test('stopOnSignals ends the process after 2 s when stop never comes back', async (context) => {
   const { child, ended } = await start(context, '() => new Promise(() => undefined)');
   child.kill('SIGINT');

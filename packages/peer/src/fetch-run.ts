@@ -15,7 +15,7 @@ interface FetchComponents {
 }
 
 /** The weights that come from a file, each a blob of flat float32 values. */
-export const weightBlobs = ({
+const weightBlobs = ({
   initial,
   model,
 }: RunConfig): readonly {

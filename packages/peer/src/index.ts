@@ -63,7 +63,9 @@ export interface PeerStatus {
   /** Inner steps that this peer's engine has done in all its lives. */
   readonly step: number;
   readonly loss: number | undefined;
+  /** What the engine trains on per second, counted in `unit`. */
   readonly tokensPerSecond: number;
+  readonly unit: 'tokens' | 'samples';
   /** Where the engine trains; absent before it is open. */
   readonly device: DeviceChoice | undefined;
   readonly traffic: Traffic;

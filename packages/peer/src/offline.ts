@@ -54,7 +54,10 @@ export async function openOffline(options: {
       niceness: defaults.niceness,
     });
     const genesis = genesisBlockId(runId);
-    const { head } = await engine.open(genesis);
+    const { head } = await engine.open(genesis).catch(async (error: unknown) => {
+      await engine.close().catch(() => undefined);
+      throw error;
+    });
     return {
       run,
       store,

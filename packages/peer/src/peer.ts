@@ -1,4 +1,4 @@
-import { type Cid, type PeerId, type RunConfig, runDigest } from '@murmuration/base';
+import { type Cid, type PeerId, type RunConfig, runDigest, unitOf } from '@murmuration/base';
 import { createNetwork, type Network } from '@murmuration/network';
 import { checkInvitation, parseInvitation } from '@murmuration/protocol';
 import { openStore, type Store, verifySignature } from '@murmuration/store';
@@ -172,6 +172,7 @@ class RunningPeer implements Peer {
       step: progress?.step ?? 0,
       loss: progress?.loss,
       tokensPerSecond: progress?.tokensPerSecond ?? 0,
+      unit: this.#run ? unitOf(this.#run) : 'tokens',
       device: this.#session?.device,
       traffic: this.#network?.traffic() ?? { sent: 0, received: 0, byProtocol: {} },
       loopDelayP99Ms: this.#loopDelay.p99Ms(),

@@ -45,10 +45,13 @@ async function runDemo(options: DemoCommandOptions): Promise<void> {
   const view = createDemoView({ quiet: json });
   const abort = new AbortController();
   const stopped = Promise.withResolvers<void>();
-  const signals = stopOnSignals(() => {
-    abort.abort();
-    return stopped.promise;
-  });
+  const signals = stopOnSignals(
+    () => {
+      abort.abort();
+      return stopped.promise;
+    },
+    json ? undefined : view.onEvent,
+  );
   try {
     const [{ Demo }, { measure }] = await Promise.all([
       import('../demo/demo.ts'),

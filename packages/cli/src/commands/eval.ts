@@ -1,3 +1,4 @@
+import type { Engine } from '@murmuration/engine';
 import type { Command } from 'commander';
 import { collect, wholeNumber, withJson, withStore } from './options.ts';
 
@@ -9,8 +10,12 @@ interface EvalOptions {
   readonly threads: number;
 }
 
-const inWords = (loss: number, bitsPerByte: number | undefined): string =>
-  bitsPerByte === undefined ? `loss ${loss.toFixed(4)}` : `${bitsPerByte.toFixed(3)} bits per byte`;
+type Evaluation = Awaited<ReturnType<Engine['evaluate']>>;
+
+const inWords = ({ loss, bitsPerByte, bytes }: Evaluation): string =>
+  bitsPerByte === undefined
+    ? `loss ${loss.toFixed(4)} on`
+    : `${bitsPerByte.toFixed(3)} bits per byte on ${bytes.toLocaleString('en')} bytes of`;
 
 export function addEval(program: Command): void {
   withJson(withStore(program.command('eval')))
@@ -22,7 +27,7 @@ export function addEval(program: Command): void {
       'text file or folder, or a folder of arrays; may be repeated: one result each',
       collect,
     )
-    .option('--all', 'all of the text, not only the part that training never sees', false)
+    .option('--all', 'all of the data, not only the part that training never sees', false)
     .option('--threads <count>', 'threads', wholeNumber(1, 256), 1)
     .addHelpText(
       'after',
@@ -35,15 +40,11 @@ Example:
       const offline = await openOffline({ directory: options.store, threads: options.threads });
       try {
         for (const path of options.data) {
-          const { loss, bitsPerByte, bytes } = await offline.engine.evaluate({
+          const found = await offline.engine.evaluate({
             data: [path],
             part: options.all ? 'all' : 'held-out',
           });
-          console.log(
-            options.json
-              ? JSON.stringify({ data: path, loss, bitsPerByte, bytes })
-              : `${inWords(loss, bitsPerByte)} on ${bytes.toLocaleString('en')} bytes of ${path}`,
-          );
+          console.log(options.json ? JSON.stringify({ data: path, ...found }) : `${inWords(found)} ${path}`);
         }
       } finally {
         await offline.close();

@@ -49,9 +49,9 @@ const optimizers = {
   },
 } as const satisfies Readonly<Record<string, InnerSettings['optimizer']>>;
 
-export function addInit(program: Command): void {
-  withTrainingOptions(withJson(withStore(program.command('init'))))
-    .description('found a run: write its settings into a new folder and print its link')
+/** What people see of the run, and who founds it. */
+const withRun = (command: Command): Command =>
+  withJson(withStore(command.optionsGroup('Run:')))
     .option('--name <text>', 'what people call the run', 'common model')
     .option('--founder <peer id>', 'another founder (see `murmur id`); may be repeated', collect)
     .option(
@@ -64,7 +64,22 @@ export function addInit(program: Command): void {
         .choices(['crash', 'byzantine'])
         .default('crash'),
     )
-    .option('--rounds <count>', 'the run ends after this many rounds', wholeNumber(1, 2 ** 31), 10_000)
+    .option('--rounds <count>', 'the run ends after this many rounds', wholeNumber(1, 2 ** 31), 10_000);
+
+const withModel = (command: Command): Command =>
+  withTrainingOptions(
+    command
+      .optionsGroup('Model, a fresh transformer:')
+      .option('--width <count>', 'width of the transformer', wholeNumber(8, 16_384), 128)
+      .option('--layers <count>', 'layers of the transformer', wholeNumber(1, 256), 4)
+      .option('--heads <count>', 'attention heads', wholeNumber(1, 256), 4)
+      .optionsGroup('Model, from a file:')
+      .option('--model <file>', 'train this ONNX model (see `murmur model show`) instead'),
+  );
+
+const withSteps = (command: Command): Command =>
+  command
+    .optionsGroup('Inner steps:')
     .option('--steps <count>', 'inner steps of a peer per round', wholeNumber(1, 100_000), runDefaults.steps)
     .option(
       '--overlap <count>',
@@ -73,19 +88,12 @@ export function addInit(program: Command): void {
       runDefaults.overlapSteps,
     )
     .option('--batch <count>', 'samples per micro-batch', wholeNumber(1, 65_536), runDefaults.batch)
+    .option('--context <tokens>', 'tokens per sample of text', wholeNumber(2, 65_536), 128)
     .option(
       '--accumulate <count>',
       'micro-batches per inner step',
       wholeNumber(1, 1_024),
       runDefaults.inner.accumulate,
-    )
-    .option('--context <tokens>', 'tokens per sample of text', wholeNumber(2, 65_536), 128)
-    .option('--width <count>', 'width of the transformer', wholeNumber(8, 16_384), 128)
-    .option('--layers <count>', 'layers of the transformer', wholeNumber(1, 256), 4)
-    .option('--heads <count>', 'attention heads', wholeNumber(1, 256), 4)
-    .option(
-      '--model <file>',
-      'train this ONNX model (see `murmur model show`) instead of a fresh transformer; --samples, --loss, --train, --mode, --tokens and --targets are about it',
     )
     .addOption(
       new Option('--optimizer <name>', 'adamw, sgd with momentum, or muon for matrices')
@@ -119,7 +127,12 @@ export function addInit(program: Command): void {
       '--decay-rounds <count>',
       'rounds of the decay at the end of --schedule wsd (default: a fifth)',
       wholeNumber(1, 2 ** 31),
-    )
+    );
+
+/** How much of a round's work is sent, and how long others wait for it. */
+const withRounds = (command: Command): Command =>
+  command
+    .optionsGroup('Rounds:')
     .option('--k <count>', 'values sent of every 4,096', wholeNumber(1, 1_024), runDefaults.k)
     .option('--bits <count>', 'bits per sent value: 1 or 2', wholeNumber(1, 2), runDefaults.bits)
     .option(
@@ -133,7 +146,11 @@ export function addInit(program: Command): void {
       'how long the members wait for a proposer',
       decimalNumber(0.05, 86_400),
       runDefaults.viewTimeoutMs / second,
-    )
+    );
+
+export function addInit(program: Command): void {
+  withRounds(withSteps(withModel(withRun(program.command('init')))))
+    .description('found a run: write its settings into a new folder and print its link')
     .addHelpText(
       'after',
       `

@@ -6,7 +6,7 @@ export function addJoin(program: Command): void {
   withPeerOptions(program.command('join'))
     .argument('<link>', 'run link that `murmur init` or a member printed')
     .description(
-      'enter a run and train on your own text; nothing but compressed parameter changes leaves the machine',
+      'enter a run and train on your own data; nothing but compressed parameter changes leaves the machine',
     )
     .addHelpText(
       'after',

@@ -1,3 +1,4 @@
+import { decodeRunConfig, unitOf } from '@murmuration/base';
 import { type LedgerRound, readLedgerEntry } from '@murmuration/protocol';
 import { openStore } from '@murmuration/store';
 import type { Command } from 'commander';
@@ -18,16 +19,18 @@ export function addLog(program: Command): void {
   withJson(withStore(program.command('log')))
     .description('the ledger, readable: who contributed what to each certified round')
     .option('--last <count>', 'only the last rounds', wholeNumber(1, 2 ** 31), 20)
-    .action(({ store: directory, json, last }: LogOptions) => {
+    .action(async ({ store: directory, json, last }: LogOptions) => {
       const store = openStore({ directory, readOnly: true });
       try {
         const { runId } = store;
         if (!runId) throw new CliError(`${directory} belongs to no run yet`, { code: 'no-store', directory });
+        const settings = await store.getBlob(runId);
+        const unit = settings ? unitOf(decodeRunConfig(settings)) : 'tokens';
         const end = store.lastHeight() ?? 0;
         for (let height = Math.max(store.firstHeight() ?? 1, end - last + 1); height <= end; ) {
           const entries = store.entries(height, Math.min(pageLength, end - height + 1));
           if (entries.length === 0) break;
-          for (const { bytes } of entries) print(readLedgerEntry(bytes, runId), json);
+          for (const { bytes } of entries) print(readLedgerEntry(bytes, runId), unit, json);
           height += entries.length;
         }
       } finally {
@@ -36,7 +39,7 @@ export function addLog(program: Command): void {
     });
 }
 
-function print(block: LedgerRound, json: boolean): void {
+function print(block: LedgerRound, unit: string, json: boolean): void {
   const stateRoot = textOf(block.stateRoot, 'base16');
   const { id, height, epoch, view, proposer, contributions } = block;
   if (json) {
@@ -48,6 +51,6 @@ function print(block: LedgerRound, json: boolean): void {
   );
   for (const { author, tokens, steps, loss, blobBytes, baseHeight } of contributions)
     console.log(
-      `    …${author.slice(-8)}  ${formatCount(tokens)} tokens in ${steps} steps from round ${baseHeight}, loss ${loss.toFixed(3)}, ${formatBytes(blobBytes)}`,
+      `    …${author.slice(-8)}  ${formatCount(tokens)} ${unit} in ${steps} steps from round ${baseHeight}, loss ${loss.toFixed(3)}, ${formatBytes(blobBytes)}`,
     );
 }

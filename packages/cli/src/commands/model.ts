@@ -1,8 +1,11 @@
 import { availableParallelism } from 'node:os';
+import { FactError } from '@murmuration/base';
 import type { Dimension, Model, ValueInfo } from '@murmuration/onnx';
 import { type Command, InvalidArgumentError } from 'commander';
+import { exitCodes } from '../exit-codes.ts';
 import { formatBytes, formatCount, formatDuration } from '../format.ts';
 import { formatTable } from '../table.ts';
+import { printable, printableLines } from '../text-width.ts';
 import { wholeNumber, withJson } from './options.ts';
 import { type TrainingOptions, trainingRequest, withTrainingOptions } from './training-options.ts';
 
@@ -59,9 +62,8 @@ const shapeText = (shape: readonly Dimension[] | undefined): string =>
 
 const listed = (title: string, values: readonly ValueInfo[]): string =>
   values
-    .map(
-      ({ name, type, shape }, index) =>
-        `${(index === 0 ? title : '').padEnd(10)}${name}  ${type} ${shapeText(shape)}`,
+    .map(({ name, type, shape }, index) =>
+      printable(`${(index === 0 ? title : '').padEnd(10)}${name}  ${type} ${shapeText(shape)}`),
     )
     .join('\n');
 
@@ -92,15 +94,20 @@ async function prepare(file: string, options: ModelOptions) {
   const { checkModel: checkValidity, parametersOf } = await import('@murmuration/onnx');
   const model = readModelFile(file);
   checkValidity(model);
+  const request = trainingRequest(options);
   const attempt = (): { prepared: ReturnType<typeof prepareTraining> } | { reason: string } => {
     try {
-      return { prepared: prepareTraining(model, trainingRequest(options)) };
+      return { prepared: prepareTraining(model, request) };
     } catch (error) {
-      return { reason: (error as Error).message };
+      if (!(error instanceof FactError)) throw error;
+      return { reason: error.message };
     }
   };
   return { model, parametersOf, ...attempt() };
 }
+
+/** Names come from the file, which may be anybody's. */
+const say = (text: string): void => console.log(printableLines(text));
 
 async function showModel(file: string, options: ModelOptions): Promise<void> {
   const { model, parametersOf, ...attempt } = await prepare(file, options);
@@ -135,11 +142,11 @@ async function showModel(file: string, options: ModelOptions): Promise<void> {
     );
     return;
   }
-  console.log(`file      ${file}, opset ${opset}${model.producer ? `, by ${model.producer}` : ''}`);
-  console.log(listed('inputs', inputs));
-  console.log(listed('outputs', outputs));
-  console.log(`weights   ${weights.length} tensors, ${formatCount(values)} values\n`);
-  console.log(
+  say(printable(`file      ${file}, opset ${opset}${model.producer ? `, by ${model.producer}` : ''}`));
+  say(listed('inputs', inputs));
+  say(listed('outputs', outputs));
+  say(`weights   ${weights.length} tensors, ${formatCount(values)} values\n`);
+  say(
     formatTable(
       ['operator', 'nodes', 'gradient'],
       operators.map(({ operator, domain, count, support }) => [
@@ -151,11 +158,11 @@ async function showModel(file: string, options: ModelOptions): Promise<void> {
     ),
   );
   if ('reason' in attempt) {
-    console.log(`\nnothing would train: ${attempt.reason}`);
+    say(`\nnothing would train: ${attempt.reason}`);
     return;
   }
-  console.log(`\nwould train ${formatCount(trained)} values in ${trains.length} tensors:`);
-  console.log(
+  say(`\nwould train ${formatCount(trained)} values in ${trains.length} tensors:`);
+  say(
     formatTable(
       ['parameter', 'shape', 'values'],
       trains.map(({ name, shape, update }) => [
@@ -175,9 +182,9 @@ async function checkModel(file: string, options: CheckOptions): Promise<void> {
   const operators = await operatorRows(model);
   const without = operators.filter(({ support }) => support === 'unsupported' || support === 'foreign');
   if ('reason' in attempt) {
-    process.exitCode = 1;
+    process.exitCode = exitCodes.failure;
     if (options.json) console.log(JSON.stringify({ ok: false, reason: attempt.reason, without }));
-    else console.log(`cannot be trained: ${attempt.reason}`);
+    else say(`cannot be trained: ${attempt.reason}`);
     return;
   }
   const { inspectModel } = await import('@murmuration/engine');
@@ -187,28 +194,26 @@ async function checkModel(file: string, options: CheckOptions): Promise<void> {
     threads,
   });
   const wrong = found.gradients.filter(({ relativeError }) => !(relativeError <= tolerance));
-  if (wrong.length > 0) process.exitCode = 1;
+  if (wrong.length > 0) process.exitCode = exitCodes.failure;
   if (options.json) {
     console.log(JSON.stringify({ ok: wrong.length === 0, ...found, without }));
     return;
   }
   const { gradients, memory, stepMs, loss } = found;
   const worst = Math.max(0, ...gradients.map(({ relativeError }) => relativeError));
-  console.log(`loss        ${loss.toFixed(4)} on made-up samples`);
-  console.log(
-    `gradients   ${gradients.length - wrong.length} of ${gradients.length} parameters agree with finite differences, largest relative error ${worst.toExponential(1)}`,
+  say(`loss        ${loss.toFixed(4)} on made-up samples`);
+  say(
+    `gradients   ${gradients.length - wrong.length} of ${gradients.length} parameters agree with finite differences, largest relative error ${worst.toExponential(1)} beyond rounding`,
   );
   for (const { parameter, norm, relativeError } of wrong)
-    console.log(
-      `  ${parameter}: relative error ${relativeError.toExponential(1)}, norm ${norm.toExponential(1)}`,
-    );
-  console.log(
+    say(`  ${parameter}: relative error ${relativeError.toExponential(1)}, norm ${norm.toExponential(1)}`);
+  say(
     `operators   ${without.length === 0 ? 'all have a gradient, or none by nature' : `without a rule, and not on the way to the loss: ${without.map(({ operator }) => operator).join(', ')}`}`,
   );
-  console.log(
+  say(
     `memory      about ${formatBytes(memory.activations + memory.vectors)}: activations ${formatBytes(memory.activations)}, parameters, gradients and optimizer ${formatBytes(memory.vectors)}${memory.unknown > 0 ? ` (${memory.unknown} values of unknown size not counted)` : ''}`,
   );
-  console.log(
+  say(
     `step        ${stepMs < 1_000 ? `${stepMs.toFixed(1)} ms` : formatDuration(stepMs)} forward and backward, ${threads} threads`,
   );
 }

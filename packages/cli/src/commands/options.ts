@@ -4,20 +4,21 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 /** As the engine names them, which is loaded only when it is needed. */
 const devices = ['auto', 'cpu', 'cuda', 'webgpu', 'dml', 'coreml'] as const satisfies readonly DeviceWish[];
 
-export const defaultStore = 'murmuration-peer';
+const defaultStore = 'murmuration-peer';
 
 /** For commander: a whole number in [min, max]; its error names what was expected. */
 export const wholeNumber =
   (min: number, max: number) =>
   (text: string): number => {
     const value = Number(text);
-    if (!Number.isSafeInteger(value) || value < min || value > max)
+    if (text.trim() === '' || !Number.isSafeInteger(value) || value < min || value > max)
       throw new InvalidArgumentError(
         `expected a whole number from ${min} to ${max}, got ${JSON.stringify(text)}`,
       );
     return value;
   };
 
+/** The same for any number in [min, max]. */
 export const decimalNumber =
   (min: number, max: number) =>
   (text: string): number => {
@@ -48,7 +49,7 @@ export const withPeerOptions = (command: Command): Command =>
   withJson(withStore(command))
     .option(
       '-d, --data <path>',
-      'text file or folder to train on; may be repeated; it never leaves this machine',
+      'text file or folder to train on, or a folder of arrays; may be repeated; it never leaves this machine',
       collect,
     )
     .option(

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { toString as textOf } from 'uint8arrays/to-string';
 import { CliError } from '../errors.ts';
 import { formatBytes, formatCount } from '../format.ts';
+import { printable } from '../text-width.ts';
 import { withJson, withStore } from './options.ts';
 
 export function addStatus(program: Command): void {
@@ -48,7 +49,7 @@ export function addStatus(program: Command): void {
             ? [
                 [
                   'training',
-                  `step ${saved.status.step}, loss ${saved.status.loss?.toFixed(3) ?? '–'}, ${formatCount(saved.status.tokensPerSecond)} tokens/s`,
+                  `step ${saved.status.step}, loss ${saved.status.loss?.toFixed(3) ?? '–'}, ${formatCount(saved.status.tokensPerSecond)} ${saved.status.unit}/s`,
                 ],
                 ...(saved.status.device
                   ? [['device', `${saved.status.device.name}: ${saved.status.device.reason}`]]
@@ -61,7 +62,7 @@ export function addStatus(program: Command): void {
               ]
             : []),
         ];
-        for (const [name, value] of lines) console.log(`${(name ?? '').padEnd(12)}${value}`);
+        for (const [name = '', value = ''] of lines) console.log(`${name.padEnd(12)}${printable(value)}`);
       } finally {
         store.close();
       }
