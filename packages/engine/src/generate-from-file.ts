@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { readModel } from '@murmuration/onnx';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { diskError, EngineError } from './errors.ts';
-import { createGeneration, type GenerationOptions } from './generation.ts';
+import { checkGrows, createGeneration, type GenerationOptions } from './generation.ts';
 
 /** Metadata of an exported model: how many tokens it can look back. */
 export const contextKey = 'murmuration.context';
@@ -41,13 +41,15 @@ async function openModel(
   bytes: Uint8Array,
 ): Promise<{ context: number; session: InferenceSession; input: string; output: string }> {
   try {
-    const context = Number(readModel(bytes).metadata[contextKey]);
+    const { metadata, graph } = readModel(bytes);
+    const context = Number(metadata[contextKey]);
     if (!Number.isSafeInteger(context) || context < 1) throw new Error(`it has no metadata ${contextKey}`);
     const session = await InferenceSession.create(bytes);
     const [input, ...others] = session.inputNames;
     const output = session.outputNames.includes('logits') ? 'logits' : session.outputNames[0];
     if (!input || others.length > 0 || !output)
       throw new Error(`its inputs are [${session.inputNames}], its outputs [${session.outputNames}]`);
+    graph.inputs.forEach(checkGrows);
     return { context, session, input, output };
   } catch (cause) {
     throw new EngineError(

@@ -1,5 +1,6 @@
 import { createRandom } from '@murmuration/base';
 import { byteTokenizer } from '@murmuration/data';
+import type { ValueInfo } from '@murmuration/onnx';
 import { generateBytesMax } from './defaults.ts';
 import { EngineError } from './errors.ts';
 import type { Job } from './schedule.ts';
@@ -29,6 +30,16 @@ export function drawByte(logits: ArrayLike<number>, temperature: number, unit: n
     if (left < 0) return token;
   }
   return candidates.indexOf(highest);
+}
+
+/** Text grows token by token: throws `EngineError` `not-a-text-model` for an input that takes a fixed number of them. */
+export function checkGrows({ name, shape }: ValueInfo): void {
+  const [rows, columns] = shape ?? [];
+  if (typeof columns !== 'number' && (typeof rows !== 'number' || rows === 1)) return;
+  throw new EngineError(
+    `generate: expected a model that takes texts of any length, got one whose input ${name} is [${shape}]: export it with symbolic batch and sequence dimensions`,
+    { code: 'not-a-text-model', input: name },
+  );
 }
 
 function checkOptions(prompt: string, { bytes, temperature }: GenerationOptions): void {

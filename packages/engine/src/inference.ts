@@ -6,7 +6,7 @@ import { evaluationBatchMax } from './defaults.ts';
 import { EngineError } from './errors.ts';
 import { createEvaluation } from './evaluation.ts';
 import { contextKey } from './generate-from-file.ts';
-import { createGeneration, type GenerationOptions } from './generation.ts';
+import { checkGrows, createGeneration, type GenerationOptions } from './generation.ts';
 import type { Evaluation, ExportOptions } from './index.ts';
 import type { RunModel } from './model.ts';
 import { createForwardProgram, type ForwardProgram } from './program.ts';
@@ -90,6 +90,7 @@ export function createInference(init: {
 
     async generate(parameters, prompt, options) {
       const context = textContext();
+      runModel.inputs.forEach(checkGrows);
       const program = await programFor('logits');
       const logits = (tokens: BigInt64Array): Promise<Float32Array> =>
         program.run(parameters, { tokens: { type: 'int64', shape: [1, tokens.length], data: tokens } });
