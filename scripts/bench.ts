@@ -1,4 +1,7 @@
-/** `npm run bench -- QUESTION [options] [--json]`: runs one benchmark; with --json its figures are the last line, as one object. */
+/**
+ * `npm run bench -- QUESTION [options] [--json]`: runs one benchmark; with --json its figures are the last line, as one
+ * object.
+ */
 import { bench as delta } from '../packages/delta/bench/delta.ts';
 import { bench as checkpointing } from '../packages/engine/bench/checkpointing.ts';
 import { bench as step } from '../packages/engine/bench/step.ts';

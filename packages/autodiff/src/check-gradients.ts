@@ -4,10 +4,11 @@ import { checkCoordinatesMax, checkStep, checkTolerance } from './defaults.ts';
 import { type DifferentiateRequest, differentiate, gradientName } from './differentiate.ts';
 import { AutodiffError } from './errors.ts';
 
-/** Runs a model on inputs by name and gives its outputs by name, as floats. */
+/** Runs a model on inputs by name and gives its outputs by name, as floats: all, or at least those that are wanted. */
 export type RunModel = (
   model: Model,
   feeds: Readonly<Record<string, Tensor>>,
+  wanted?: readonly string[],
 ) => Promise<Readonly<Record<string, Float32Array | Float64Array>>>;
 
 /** Which gradients are checked, how, and how strictly. */

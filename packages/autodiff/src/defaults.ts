@@ -61,7 +61,10 @@ export const directionChange = 1e-2;
 export const directionStepShare = 2e-2;
 export const directionStepMin = 1e-2;
 
-/** How much shorter than that each step is. */
+/** So many times longer where the gradient is too small to be seen otherwise. */
+export const directionStretch = 16;
+
+/** How much shorter than the longest each step is. */
 export const stepDivisors = [1, 8, 64];
 
 /** Rounding of a float32 loss that went through many operators, relative to it. */
@@ -70,10 +73,20 @@ export const lossRounding: number = 2 ** -22;
 /** A step whose rounding may hide more than this share of the gradient tells nothing. */
 export const roundingShareMax = 5e-3;
 
+/**
+ * Two sums of a gradient along a line must differ by no more than this share of its norm for the finer one to count.
+ */
+export const quadratureShareMax = 5e-3;
+
+/** Times that a line's two parts are cut in three where the gradient along it jumps: 54 parts. */
+export const panelTriplings = 3;
+
 /** What a symbolic batch of images counts as where the costs of two ways are compared. */
 export const nominalBatch = 16;
 
-/** Nodes on the way to a value that is computed again; longer ways are made of things that cost nothing, or too much. */
+/**
+ * Nodes on the way to a value that is computed again; longer ways are made of things that cost nothing, or too much.
+ */
 export const recomputeNodesMax = 64;
 
 /**
@@ -87,3 +100,6 @@ export const gridNumbersMax: number = 4 * 2 ** 20;
 
 /** Times that pixels are repeated up to which their gradient is a mean over blocks. */
 export const repetitionsMax = 256;
+
+/** Names that an error lists: what to choose from is many for a large model, and seen from the first. */
+export const listedNamesMax = 20;

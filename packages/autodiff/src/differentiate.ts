@@ -51,7 +51,8 @@ function checkRequest(model: Model, { loss, parameters }: DifferentiateRequest):
     const type = given.get(parameter);
     if (type === undefined || !isFloat(type))
       bad(
-        `parameter ${parameter}: expected an input or initializer of float32 or float64, got ${type ?? 'no such value'}`,
+        `parameter ${parameter}: expected an input or initializer of float32 or float64, ` +
+          `got ${type ?? 'no such value'}`,
       );
   }
   if (new Set(parameters).size !== parameters.length) bad('parameters: expected each name once');

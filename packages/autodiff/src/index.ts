@@ -24,8 +24,9 @@ export { maskDropout, type NoiseDeclaration, noiseOf } from './passes/mask-dropo
 export { classesOf, type TargetClasses } from './prepare/classes.ts';
 export { type ExportRequest, exportModel } from './prepare/export-model.ts';
 export type { LossSettings } from './prepare/losses.ts';
-export { prepareTraining, type TrainingRequest } from './prepare/prepare-training.ts';
+export { type PreparedTraining, prepareTraining, type TrainingRequest } from './prepare/prepare-training.ts';
 export type { InputFilling, TextInputs } from './prepare/text-inputs.ts';
+export type { Tie } from './prepare/tie-weights.ts';
 export type { Trainable } from './prepare/trainable.ts';
 export { outsideTraining } from './prepare/training-mode.ts';
 export { type FrozenWeight, frozenOf, type WithoutWeights } from './prepare/weights.ts';

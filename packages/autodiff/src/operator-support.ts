@@ -1,5 +1,5 @@
 /** What differentiation knows of each operator, and with it which operators a shared graph may have at all. */
-import { allNodes, type Model, microsoft, type Node } from '@murmuration/onnx';
+import { allNodes, describeNode, type Model, microsoft, type Node } from '@murmuration/onnx';
 import { AutodiffError } from './errors.ts';
 import { lowerings } from './lowerings/table.ts';
 import { operatorKey } from './passes/lower-operators.ts';
@@ -41,7 +41,8 @@ export function checkOperators(model: Model): void {
   const foreign = allNodes(model).find((node) => operatorSupport(node) === 'foreign');
   if (foreign)
     throw new AutodiffError(
-      `node ${foreign.name}: expected a known operator, got ${operatorKey(foreign)}; a shared graph has only operators that murmur knows`,
+      `${describeNode(foreign)}: expected an operator that murmur knows, got ${operatorKey(foreign)}; ` +
+        'a shared graph has no others',
       { code: 'foreign-operator', node: foreign.name, operator: foreign.operator, domain: foreign.domain },
     );
 }

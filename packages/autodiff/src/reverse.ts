@@ -4,7 +4,7 @@
  * gradients of its outputs into gradients of its inputs, and what several readers of a value contribute is summed when
  * its own node is reached.
  */
-import { microsoft, type Node, subgraphsOf, usedValues } from '@murmuration/onnx';
+import { describeNode, microsoft, type Node, subgraphsOf, usedValues } from '@murmuration/onnx';
 import type { Backward } from './backward.ts';
 import { undoBroadcast } from './broadcast.ts';
 import { AutodiffError } from './errors.ts';
@@ -67,7 +67,7 @@ function requireRule(
     );
   const path = pathFrom(node);
   throw new AutodiffError(
-    `operator ${node.operator} (node ${node.name}) has no gradient rule; it lies on the path ${path.join(' → ')}`,
+    `${describeNode(node)} has no gradient rule; it lies on the path ${path.join(' → ')}`,
     { code: 'no-rule', operator: node.operator, node: node.name, path },
   );
 }
@@ -87,8 +87,8 @@ function requireRules(
   const pathFrom = (node: Node): readonly string[] => {
     const path: string[] = [];
     for (let next: Node | undefined = node; next; ) {
-      path.push(`${next.operator} ${next.name}`);
       const output = readOutput(next) as string;
+      path.push(`${next.operator} ${next.name || output}`);
       next = readers.get(output);
       if (!next) path.push(output);
     }

@@ -133,7 +133,10 @@ test('differentiate names operator, node and path when a rule is missing', () =>
   assert.throws(
     () => differentiate(model, { loss: 'loss', parameters: ['a'] }),
     (error) => {
-      refused('no-rule', /Riddle .*odd.* Riddle odd → Mul product → ReduceSum loss → loss/)(error);
+      refused(
+        'no-rule',
+        /node "odd" \(Riddle\) has no gradient rule.* Riddle odd → Mul product → ReduceSum loss → loss/,
+      )(error);
       const { facts } = error as AutodiffError;
       assert.deepEqual(
         [facts.operator, facts.node, facts.path],
@@ -141,6 +144,16 @@ test('differentiate names operator, node and path when a rule is missing', () =>
       );
       return true;
     },
+  );
+});
+
+test('differentiate says of an unnamed node what it makes', () => {
+  const model = modelOf((builder, a) => builder.node('Riddle', [a], {}, 'odd'));
+  const nodes = model.graph.nodes.map((node) => ({ ...node, name: '' }));
+  const unnamed = { ...model, graph: { ...model.graph, nodes } };
+  assert.throws(
+    () => differentiate(unnamed, request),
+    refused('no-rule', /^an unnamed Riddle that makes "odd" has no gradient rule.* Riddle odd → /),
   );
 });
 

@@ -249,7 +249,8 @@ export function parseRunConfig(value: unknown): RunConfig {
     new Set(run.founders).size !== run.founders.length
       ? 'founders: expected different peers'
       : run.invitationSignatures > run.founders.length
-        ? `invitationSignatures: expected at most ${run.founders.length} (the founders), got ${run.invitationSignatures}`
+        ? `invitationSignatures: expected at most ${run.founders.length} (the founders), ` +
+          `got ${run.invitationSignatures}`
         : outerStarts[0] !== 0 ||
             outerStarts.some((start, index) => index > 0 && start <= (outerStarts[index - 1] as number))
           ? `outer: expected rising fromRound that start at 0, got ${outerStarts}`

@@ -42,13 +42,20 @@ function textOf(event: PeerEvent): string | undefined {
     case 'waiting':
       return `waiting for a peer that has the ${event.for}`;
     case 'opened':
-      return `${formatCount(event.parameters)} parameters, ${event.restored ? `from the store, round ${event.head}` : 'fresh'}\ntrains on ${event.device.name}: ${event.device.reason}`;
+      return (
+        `${formatCount(event.parameters)} parameters, ` +
+        `${event.restored ? `from the store, round ${event.head}` : 'fresh'}` +
+        `\ntrains on ${event.device.name}: ${event.device.reason}`
+      );
     case 'connected':
       return `connected to ${event.peer}`;
     case 'disconnected':
       return `lost ${event.peer}`;
     case 'certified':
-      return `round ${event.round} is certified with the work of ${event.authors.length} ${event.authors.length === 1 ? 'peer' : 'peers'}${event.own ? ', ours among it' : ''}`;
+      return (
+        `round ${event.round} is certified with the work of ` +
+        `${event.authors.length} ${event.authors.length === 1 ? 'peer' : 'peers'}${event.own ? ', ours among it' : ''}`
+      );
     case 'skipped':
       return `view ${event.view} was skipped: its proposer did not answer`;
     case 'admitted':

@@ -1,4 +1,4 @@
-import { fixDimensions, prepareTraining } from '@murmuration/autodiff';
+import { fixDimensions, prepareTraining, type Tie } from '@murmuration/autodiff';
 import { readModelFile } from '@murmuration/engine';
 import { inferShapes, type Model, OnnxError } from '@murmuration/onnx';
 import { type RunModel, textModel } from '@murmuration/peer';
@@ -34,20 +34,27 @@ function checkTextSizes(model: Model, { batch, context }: ModelOptions): void {
   }
 }
 
-function fileModel(path: string, options: ModelOptions): RunModel {
+/** A run's model, and the weights of its file that became one. */
+export interface ChosenModel {
+  readonly model: RunModel;
+  readonly tied: readonly Tie[];
+}
+
+function fileModel(path: string, options: ModelOptions): ChosenModel {
   const request = trainingRequest(options);
   const prepared = prepareTraining(readModelFile(path), request);
   if (request.text) checkTextSizes(prepared.model, options);
-  return {
+  const model: RunModel = {
     graph: prepared.model,
     ...(prepared.parameters.length > 0 && { parameters: prepared.parameters }),
     ...(prepared.frozen.length > 0 && { frozen: prepared.frozen }),
     data: request.text ? { kind: 'text', tokenizer: 'bytes', context: options.context } : { kind: 'arrays' },
   };
+  return { model, tied: prepared.tied };
 }
 
 /** The model that a new run trains. Throws `CliError` `bad-option`, and what reading and preparing a file throws. */
-export function chooseModel(options: ModelOptions): RunModel {
+export function chooseModel(options: ModelOptions): ChosenModel {
   const { model, context, width, layers, heads } = options;
   if (model !== undefined) return fileModel(model, options);
   const stray = strayOption(options);
@@ -56,5 +63,5 @@ export function chooseModel(options: ModelOptions): RunModel {
     throw new CliError(`--heads: expected a divisor of the width ${width}, got ${heads}`, {
       code: 'bad-option',
     });
-  return textModel({ vocabulary, context, width, layers, heads });
+  return { model: textModel({ vocabulary, context, width, layers, heads }), tied: [] };
 }

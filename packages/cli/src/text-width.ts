@@ -1,4 +1,6 @@
-/** How many columns of a terminal a text takes. Terminals differ for rare scripts; these rules are those of `wcwidth`. */
+/**
+ * How many columns of a terminal a text takes. Terminals differ for rare scripts; these rules are those of `wcwidth`.
+ */
 
 const graphemes = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
 const withoutWidth = /^[\p{Mn}\p{Me}\p{Cf}]$/u;

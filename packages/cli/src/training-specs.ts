@@ -81,8 +81,8 @@ const given = <T extends object>(settings: T): { [K in keyof T]: Exclude<T[K], u
   };
 
 /**
- * `output`, `output:NAME`, `cross-entropy:smoothing=0.1,ignore=-100,axis=1,output=NAME,mask`, `mse:…`, `bce:…` (both with
- * `output=` and `mask`). Throws `CliError` `bad-option`.
+ * `output`, `output:NAME`, `cross-entropy:smoothing=0.1,ignore=-100,axis=1,output=NAME,mask`, `mse:…`, `bce:…` (both
+ * with `output=` and `mask`). Throws `CliError` `bad-option`.
  */
 export function parseLoss(text: string): LossSettings {
   const option = '--loss';

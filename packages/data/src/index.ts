@@ -122,7 +122,7 @@ export interface RowSampler {
 export { npyHeaderBytesMax } from './defaults.ts';
 export { DataError, type DataErrorCode } from './errors.ts';
 export { evaluationWindows } from './evaluation.ts';
-export { type ArrayType, type NpyHeader, parseNpyHeader, valueBytes } from './npy.ts';
+export { type ArrayType, type NpyHeader, parseNpyHeader, type StoredType, valueBytes } from './npy.ts';
 export { createRowSampler, splitRows } from './rows.ts';
 export { createSampler } from './sampler.ts';
 export { createShard, createTokenStream } from './shard.ts';

@@ -9,25 +9,30 @@ import { DataError } from './errors.ts';
 /** Types of values that arrays may have. */
 export type ArrayType = 'float32' | 'int64' | 'int32' | 'uint8' | 'bool';
 
+/** Types of values that files may have: those, and NumPy's default, which is rounded to float32. */
+export type StoredType = ArrayType | 'float64';
+
 /** What a `.npy` file holds, and where its values begin. */
 export interface NpyHeader {
-  readonly type: ArrayType;
+  readonly type: StoredType;
   /** The first dimension counts the samples. */
   readonly shape: readonly number[];
   readonly dataAt: number;
 }
 
 /** Bytes of one value. */
-export const valueBytes: Readonly<Record<ArrayType, number>> = {
+export const valueBytes: Readonly<Record<StoredType, number>> = {
   float32: 4,
+  float64: 8,
   int64: 8,
   int32: 4,
   uint8: 1,
   bool: 1,
 };
 
-const types: Readonly<Record<string, ArrayType>> = {
+const types: Readonly<Record<string, StoredType>> = {
   '<f4': 'float32',
+  '<f8': 'float64',
   '<i8': 'int64',
   '<i4': 'int32',
   '|u1': 'uint8',
@@ -36,8 +41,8 @@ const types: Readonly<Record<string, ArrayType>> = {
 
 const magic = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
 
-const bad = (expected: string, got: unknown): DataError =>
-  new DataError(`.npy file: expected ${expected}, got ${got}`, { code: 'bad-array', expected });
+const bad = (expected: string, got: unknown, facts: { readonly description?: string } = {}): DataError =>
+  new DataError(`.npy file: expected ${expected}, got ${got}`, { code: 'bad-array', expected, ...facts });
 
 /** The dictionary's text and where the values begin. */
 function headerText(bytes: Uint8Array): { readonly text: string; readonly dataAt: number } {
@@ -63,14 +68,17 @@ function entry(text: string, key: string, pattern: string): string {
 
 /**
  * Reads the beginning of a file, at least `npyHeaderBytesMax` + 12 bytes of it (or all). Throws `DataError`
- * `bad-array` for another format, type, byte order or memory order.
+ * `bad-array` for another format, type (then with NumPy's `description` of it), byte order or memory order.
  */
 export function parseNpyHeader(bytes: Uint8Array): NpyHeader {
   const { text, dataAt } = headerText(bytes);
   if (!/^\s*\{.*\}\s*$/s.test(text)) throw bad('a dictionary as header', JSON.stringify(text.slice(0, 80)));
   const description = entry(text, 'descr', `'[^']*'|"[^"]*"`).slice(1, -1);
   const type = Object.hasOwn(types, description) ? types[description] : undefined;
-  if (!type) throw bad(`values of type ${Object.keys(types).join(', ')}`, JSON.stringify(description));
+  if (!type)
+    throw bad(`values of type ${Object.keys(types).join(', ')}`, JSON.stringify(description), {
+      description,
+    });
   const shape = entry(text, 'shape', '\\([\\d,\\sL]*\\)')
     .slice(1, -1)
     .split(',')

@@ -21,6 +21,7 @@ test('parseNpyHeader reads every version and type', () => {
   for (const version of [1, 2, 3])
     for (const [descr, type] of [
       ['<f4', 'float32'],
+      ['<f8', 'float64'],
       ['<i8', 'int64'],
       ['<i4', 'int32'],
       ['|u1', 'uint8'],
@@ -41,7 +42,7 @@ const refused: [what: string, bytes: Uint8Array, expected: RegExp][] = [
   ['another version', file(dictionary('<f4', '(1,)'), 4), /version 1, 2 or 3, got 4/],
   ['big-endian values', file(dictionary('>f4', '(1,)')), /got ">f4"/],
   ['objects', file(dictionary('|O', '(1,)')), /got "\|O"/],
-  ['doubles', file(dictionary('<f8', '(1,)')), /got "<f8"/],
+  ['half precision', file(dictionary('<f2', '(1,)')), /values of type <f4, <f8, .*, got "<f2"/],
   ['a prototype as type', file(dictionary('constructor', '(1,)')), /got "constructor"/],
   ['column-major values', file(dictionary('<f4', '(2, 3)', 'True')), /row-major/],
   ['no dimension', file(dictionary('<f4', '()')), /1 to 16 dimensions/],

@@ -9,6 +9,7 @@ import {
   type Inputs,
   type RunData,
 } from './samples.ts';
+import type { ValueRules } from './value-rules.ts';
 
 interface Arrays {
   readonly files: readonly ArrayFile[];
@@ -51,15 +52,18 @@ const batchesFrom = (arrays: Arrays, request: EvaluationRequest): Generator<Eval
 
 /**
  * Rows of the arrays in one folder, fed by input name. A tenth of the rows, chosen by the split's seed, is held out.
- * Throws `EngineError` as `openArrays`, `bad-data-path` for more than one folder, `too-little-data`.
+ * Values are checked by their rules: those to train on at once, as far as `scannedBytesMax`, and all when they are
+ * read. Throws `EngineError` as `openArrays`, `bad-data-path` for more than one folder, `too-little-data`,
+ * `bad-samples`.
  */
 export function readArrayData(init: {
   readonly paths: readonly string[];
   readonly splitSeed: string;
   readonly batch: number;
   readonly inputs: readonly ValueInfo[];
+  readonly rules?: ValueRules;
 }): RunData {
-  const { paths, splitSeed, batch, inputs } = init;
+  const { paths, splitSeed, batch, inputs, rules } = init;
 
   function open(folders: readonly string[]): Arrays {
     const [folder, ...more] = folders;
@@ -70,7 +74,7 @@ export function readArrayData(init: {
         code: 'bad-data-path',
         folders,
       });
-    const files = openArrays(folder, inputs);
+    const files = openArrays(folder, inputs, rules);
     const rows = files[0]?.rows ?? 0;
     try {
       return { files, rows, split: splitRows(rows, splitSeed) };
@@ -85,7 +89,18 @@ export function readArrayData(init: {
     }
   }
 
-  const arrays = paths.length > 0 ? open(paths) : undefined;
+  function openForTraining(): Arrays {
+    const opened = open(paths);
+    try {
+      for (const file of opened.files) file.scan();
+      return opened;
+    } catch (error) {
+      for (const file of opened.files) file.close();
+      throw error;
+    }
+  }
+
+  const arrays = paths.length > 0 ? openForTraining() : undefined;
 
   function* batchesOnce(folders: readonly string[], request: EvaluationRequest): Generator<EvaluationBatch> {
     const from = open(folders);

@@ -1,6 +1,7 @@
 /**
  * What a killed engine goes on from. Two files take turns, so that one is whole at every instant; each carries a
- * counter and the SHA-256 of all that precedes it. The newest whole one is read; a torn or damaged one counts as absent.
+ * counter and the SHA-256 of all that precedes it. The newest whole one is read; a torn or damaged one counts as
+ * absent.
  *
  * File: 8 bytes `MURMCKPT`, uint32 format version, uint32 length of the facts, the facts (dag-cbor, padded with zeros
  * to a multiple of 4), the arrays one after another (32-bit little-endian), 32 bytes SHA-256. Facts:
@@ -125,6 +126,43 @@ function parse(buffer: Buffer<ArrayBuffer>): Found | undefined {
   return { facts, buffer, arraysAt: headBytes + Math.ceil(factsLength / 4) * 4 };
 }
 
+/** The newest whole one of two files. */
+function newestOf(paths: readonly string[]): Found | undefined {
+  let newest: Found | undefined;
+  for (const path of paths) {
+    const whole = readWhole(path);
+    const found = whole && parse(whole);
+    if (found && found.facts.counter > (newest?.facts.counter ?? 0)) newest = found;
+  }
+  return newest;
+}
+
+/** The arrays of a file, each a copy. */
+function arraysOf({ facts, buffer, arraysAt }: Found): readonly ArrayBuffer[] {
+  let at = arraysAt;
+  return facts.lengths.map((length) => {
+    const start = at;
+    at += length * 4;
+    return buffer.buffer.slice(buffer.byteOffset + start, buffer.byteOffset + at);
+  });
+}
+
+/** The bytes before the arrays. */
+function encodeStart(facts: Found['facts']): Uint8Array {
+  const encoded = encodeCbor(facts);
+  if (encoded.length > checkpointFactsBytesMax)
+    throw new EngineError(`checkpoint facts of ${encoded.length} bytes, at most ${checkpointFactsBytesMax}`, {
+      code: 'internal',
+      length: encoded.length,
+    });
+  const start = Buffer.alloc(headBytes + Math.ceil(encoded.length / 4) * 4);
+  start.set(magic, 0);
+  start.writeUInt32LE(formatVersion, magic.length);
+  start.writeUInt32LE(encoded.length, magic.length + 4);
+  start.set(encoded, headBytes);
+  return start;
+}
+
 /** Opens (and makes) a folder's pair of checkpoint files for one run. */
 export function openCheckpoints(directory: string, runId: Cid): Checkpoints {
   try {
@@ -137,14 +175,9 @@ export function openCheckpoints(directory: string, runId: Cid): Checkpoints {
   let counter = 0;
 
   function load(): LoadedCheckpoint | undefined {
-    let newest: Found | undefined;
-    for (const path of paths) {
-      const whole = readWhole(path);
-      const found = whole && parse(whole);
-      if (found && found.facts.counter > (newest?.facts.counter ?? 0)) newest = found;
-    }
+    const newest = newestOf(paths);
     if (!newest) return undefined;
-    const { facts, buffer } = newest;
+    const { facts } = newest;
     if (facts.run !== runId)
       throw new EngineError(`${directory}: expected a checkpoint of run ${runId}, got one of ${facts.run}`, {
         code: 'foreign-checkpoint',
@@ -153,37 +186,17 @@ export function openCheckpoints(directory: string, runId: Cid): Checkpoints {
         run: facts.run,
       });
     counter = facts.counter;
-    let at = newest.arraysAt;
-    const arrays = facts.lengths.map((length) => {
-      const start = at;
-      at += length * 4;
-      return buffer.buffer.slice(buffer.byteOffset + start, buffer.byteOffset + at);
-    });
-    return { state: facts.state, arrays };
+    return { state: facts.state, arrays: arraysOf(newest) };
   }
 
-  /** The bytes before the arrays. */
-  function encodeStart({ state, arrays }: CheckpointContents): Uint8Array {
-    const facts = encodeCbor({ run: runId, counter, lengths: arrays.map(({ length }) => length), state });
-    if (facts.length > checkpointFactsBytesMax)
-      throw new EngineError(`checkpoint facts of ${facts.length} bytes, at most ${checkpointFactsBytesMax}`, {
-        code: 'internal',
-        length: facts.length,
-      });
-    const start = Buffer.alloc(headBytes + Math.ceil(facts.length / 4) * 4);
-    start.set(magic, 0);
-    start.writeUInt32LE(formatVersion, magic.length);
-    start.writeUInt32LE(facts.length, magic.length + 4);
-    start.set(facts, headBytes);
-    return start;
-  }
-
-  function save(contents: CheckpointContents): void {
+  function save({ state, arrays }: CheckpointContents): void {
     counter++;
     const path = paths[counter % 2] as string;
     let file: number | undefined;
     try {
-      const parts = [encodeStart(contents), ...contents.arrays.map((array) => bytesOf(array))];
+      const lengths = arrays.map(({ length }) => length);
+      const start = encodeStart({ run: runId, counter, lengths, state });
+      const parts = [start, ...arrays.map((array) => bytesOf(array))];
       parts.push(digestOf(parts));
       file = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
       let at = 0;

@@ -1,14 +1,13 @@
 /**
  * The engine itself, as the child process runs it. It owns the vectors: θ and e (`head.ts`), θ_local with gradient and
- * optimizer states (`optimizers/`, over which `program.ts` lays onnxruntime's tensors). A call is served at once and to its end,
- * except that training, evaluation and generation are jobs of the schedule. Nothing but the schedule's slices awaits in
- * the middle of a change.
+ * optimizer states (`optimizers/`, over which `program.ts` lays onnxruntime's tensors). A call is served at once and to
+ * its end, except that training, evaluation and generation are jobs of the schedule. Nothing but the schedule's slices
+ * awaits in the middle of a change.
  */
 import { join } from 'node:path';
-import { classesOf } from '@murmuration/autodiff';
 import { type Cid, runDigest } from '@murmuration/base';
 import { readArrayData } from './array-samples.ts';
-import { withCheckedTargets } from './check-targets.ts';
+import { withCheckedText } from './checked-text.ts';
 import { type Checkpoints, openCheckpoints } from './checkpoint.ts';
 import { encodePending } from './contribution.ts';
 import { createLearner, type PlacedLearner } from './create-learner.ts';
@@ -40,6 +39,7 @@ import { type RunData, type SampleSource, sizeInputs } from './samples.ts';
 import type { Schedule } from './schedule.ts';
 import { readTextData } from './text-samples.ts';
 import { createTraining, freshCounters, type Training, type TrainingCounters } from './training.ts';
+import { valueRulesOf } from './value-rules.ts';
 import { removeFilesBut, writeWholeFile } from './whole-files.ts';
 
 /** What a call needs of the vectors of a step on the host, where a device has newer ones. */
@@ -318,11 +318,12 @@ class ChildEngine implements ServedEngine {
   }
 }
 
-function readData({ data: paths, runId: splitSeed, run }: ChildInit, { inputs }: RunModel): RunData {
+function readData({ data: paths, runId: splitSeed, run }: ChildInit, runModel: RunModel): RunData {
   const { batch, data } = run;
+  const rules = valueRulesOf(runModel);
   return data.kind === 'text'
-    ? readTextData({ paths, splitSeed, batch, context: data.context })
-    : readArrayData({ paths, splitSeed, batch, inputs });
+    ? withCheckedText(readTextData({ paths, splitSeed, batch, context: data.context }), rules)
+    : readArrayData({ paths, splitSeed, batch, inputs: runModel.inputs, rules });
 }
 
 /** Reads graph and data and makes the training program. Throws `EngineError` as `createEngine` says. */
@@ -334,7 +335,7 @@ export async function createChildEngine(
   const { run, runId, self, threads } = init;
   const runModel = readRunModel(init.graph, run);
   const { declarations, layout, inputs } = runModel;
-  const data = withCheckedTargets(readData(init, runModel), classesOf(runModel.model));
+  const data = readData(init, runModel);
   const frozen = frozenWeights(init, runModel);
   const optimizer = createOptimizer({ declarations, layout, inner: run.inner, threads });
   const placed: Partial<PlacedLearner> = data.sampleShapes

@@ -1,4 +1,7 @@
-/** Node's options for the child: the parent's, without a script on the command line and what goes with tests and debuggers. */
+/**
+ * Node's options for the child: the parent's, without a script on the command line and what goes with tests and
+ * debuggers.
+ */
 export function childOptions(execArgv: readonly string[]): string[] {
   const isScript = (option: string | undefined): boolean => /^(-e|-p|-pe|--eval|--print)$/.test(option ?? '');
   return execArgv.filter(

@@ -1,10 +1,9 @@
 /** The child process: messages in, calls of the engine, messages out. It ends as soon as its parent is gone. */
 import { writeSync } from 'node:fs';
 import { getPriority, setPriority } from 'node:os';
-import { FactError } from '@murmuration/base';
 import { createChildEngine, type ServedEngine } from './child-engine.ts';
 import { EngineError } from './errors.ts';
-import type { ChildInit, ErrorMessage, Request, Response } from './messages.ts';
+import { type ChildInit, type Request, type Response, toErrorMessage } from './messages.ts';
 import { createSchedule } from './schedule.ts';
 
 const nicenessMax = 19;
@@ -14,15 +13,6 @@ let engine: ServedEngine | undefined;
 const send = (response: Response, sent = (): void => undefined): void => {
   if (process.connected) process.send?.(response, sent);
 };
-
-/** Facts travel as structured clones; an error that has none is a defect, told with its stack. */
-const toMessage = (error: unknown): ErrorMessage =>
-  error instanceof FactError
-    ? { message: error.message, facts: error.facts }
-    : {
-        message: error instanceof Error ? (error.stack ?? error.message) : String(error),
-        facts: { code: 'internal' },
-      };
 
 /** Vectors on a device that failed are lost: the parent may start again from the checkpoint. */
 function endWithDevice(error: unknown): void {
@@ -37,7 +27,7 @@ async function start(init: ChildInit): Promise<void> {
     engine = await createChildEngine(init, schedule, (progress) => send({ kind: 'progress', progress }));
     send({ kind: 'ready' });
   } catch (error) {
-    send({ kind: 'failed', error: toMessage(error) });
+    send({ kind: 'failed', error: toErrorMessage(error) });
   }
 }
 
@@ -48,7 +38,7 @@ async function answer({ id, call, parameters }: Extract<Request, { kind: 'call' 
     send({ kind: 'value', id, value: await serve?.(...parameters) }, sent);
   } catch (error) {
     endWithDevice(error);
-    send({ kind: 'error', id, error: toMessage(error) }, sent);
+    send({ kind: 'error', id, error: toErrorMessage(error) }, sent);
   }
 }
 

@@ -15,7 +15,8 @@ import type { TrainingCounters } from './training.ts';
 
 /**
  * Makes the pending delta of what was trained since the last one, at the head: D = θ − θ_local, u = β·e + D, the blob
- * is encode(u). The coordinates `kept` stay here. Counts steps anew. Throws `EngineError` `already-pending`, `nothing-to-encode`, `not-finite`.
+ * is encode(u). The coordinates `kept` stay here. Counts steps anew. Throws `EngineError` `already-pending`,
+ * `nothing-to-encode`, `not-finite`.
  */
 export function encodePending(
   head: Head,

@@ -90,7 +90,8 @@ export async function compareLearners(
     const { name, error } = worstTensor(gradient, expected, runModel.layout);
     if (canTell && !(error <= deviceErrorMax))
       throw new EngineError(
-        `the device computes another gradient of ${name} than the CPU: it differs by ${error.toPrecision(2)} of its norm`,
+        `the device computes another gradient of ${name} than the CPU: ` +
+          `it differs by ${error.toPrecision(2)} of its norm`,
         { code: 'device-failed', error, parameter: name },
       );
     await learner.update(0, await learner.gradientNorm());

@@ -39,13 +39,20 @@ export const executionsMax = 4;
 export const freshOptimizerSteps = 10;
 
 /**
- * From this many values on, threads share the work on one matrix of Muon. Below, they wait for each other more than they
- * work: 24 matrices of a model with 0.9 M parameters take 19 ms by one thread, 86 ms by two.
+ * From this many values on, threads share the work on one matrix of Muon. Below, they wait for each other more than
+ * they work: 24 matrices of a model with 0.9 M parameters take 19 ms by one thread, 86 ms by two.
  */
 export const threadedMatrixMin = 262_144;
 
 /** Values of one input of a micro-batch: 2 GiB of int64, more than any graph of 4 GiB of parameters has use for. */
 export const inputValuesMax: number = 2 ** 28;
+
+/**
+ * Of each array so much is read when it is opened, in pieces, to find values that no step could use: seconds from a
+ * disk. What lies behind is checked as it is read.
+ */
+export const scannedBytesMax: number = GiB;
+export const scanPieceBytes: number = MiB;
 
 /** Snapshot files kept in the engine's folder; the newest block divisible by the run's interval and the one before. */
 export const snapshotsKept = 2;
@@ -56,11 +63,19 @@ export const evaluationBatchMax = 16;
 /** Longest continuation of one `generate`. */
 export const generateBytesMax: number = 64 * KiB;
 
-/** Facts of a checkpoint beside its arrays: a pending blob of at most 16 MiB per undoable block would not fit a peer. */
+/**
+ * Facts of a checkpoint beside its arrays: a pending blob of at most 16 MiB per undoable block would not fit a peer.
+ */
 export const checkpointFactsBytesMax: number = 64 * MiB;
 
 /** Bytes per call where a checkpoint is read or hashed: Node's functions for that take less than 2 GiB at once. */
 export const pieceBytesMax: number = 256 * MiB;
+
+/**
+ * An inspection of a file ends after this long. It takes four steps per weight, more at kinks: about 740 for the 185
+ * weights of a transformer with 12 layers.
+ */
+export const inspectionTimeoutMs: number = 30 * 60 * second;
 
 /** Steps that an inspection times: the first one also loads the graph. */
 export const inspectionSteps = 4;
@@ -88,7 +103,9 @@ export const deviceErrorMax = 0.02;
 /** Steps on a device whose gradients are compared before it is trusted. */
 export const comparedSteps = 3;
 
-/** Share of the machine's memory that an engine may hold: beyond it the system would end some process, perhaps another. */
+/**
+ * Share of the machine's memory that an engine may hold: beyond it the system would end some process, perhaps another.
+ */
 export const memoryShareMax = 0.9;
 
 /** How often the engine's memory is looked at: a graph fills a few hundred megabytes in that time. */

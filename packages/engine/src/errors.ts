@@ -1,7 +1,9 @@
 import { FactError } from '@murmuration/base';
 
 export type EngineErrorCode =
-  /** A data path that is missing, unreadable, a folder without text files, or without the arrays of a model's inputs. */
+  /**
+   * A data path that is missing, unreadable, a folder without text files, or without the arrays of a model's inputs.
+   */
   | 'bad-data-path'
   /** The texts hold too few bytes for one sample. */
   | 'too-little-text'
@@ -44,6 +46,10 @@ export type EngineErrorCode =
   | 'disk-full'
   | 'disk'
   | 'engine-died'
+  /** What would need more memory than the machine has, by its sizes or because it was seen to. */
+  | 'too-much-memory'
+  /** A check of a model that did not end in its time. */
+  | 'timed-out'
   /** A defect: the child met an error that has no code of its own. */
   | 'internal';
 

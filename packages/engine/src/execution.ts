@@ -54,15 +54,16 @@ class BoundedCache<Value> {
   }
 }
 
-/** Decodes and executes for one run; keeps what `apply` will need again. */
-export function createExecutor(run: {
+/** What a run's deltas must be. */
+interface ExecutedRun {
   readonly runDigest: Uint8Array;
   readonly parameters: number;
-}): Executor {
-  const decoded = new BoundedCache<SparseDelta>(decodedBytesMax);
-  const results = new BoundedCache<ExecutionResult>(executionsMax);
+}
 
-  function decode(blob: Cid, bytes: Uint8Array, author: PeerId, base: Cid): SparseDelta {
+/** Decodes deltas, and keeps them for their next use. */
+function createDecoder(run: ExecutedRun): Executor['decode'] {
+  const decoded = new BoundedCache<SparseDelta>(decodedBytesMax);
+  return (blob, bytes, author, base) => {
     const key = `${blob}/${author}/${base}`;
     const known = decoded.get(key);
     if (known) return known;
@@ -72,33 +73,29 @@ export function createExecutor(run: {
     });
     decoded.set(key, delta, delta.indices.byteLength + delta.values.byteLength);
     return delta;
-  }
+  };
+}
 
-  function problem(
-    bytes: Uint8Array,
-    expected: { author: PeerId; base: Cid; norm: number },
-  ): string | undefined {
-    try {
-      const delta = decode(nameBlob(bytes, sha256).cid, bytes, expected.author, expected.base);
-      const norm = deltaNorm(delta);
-      return norm === expected.norm ? undefined : `expected norm ${expected.norm}, got ${norm}`;
-    } catch (error) {
-      if (error instanceof FactError) return error.message;
-      throw error;
-    }
-  }
+function decodeInputs(
+  decode: Executor['decode'],
+  execution: ExecutionInput,
+  blobs: ReadonlyMap<Cid, Uint8Array>,
+) {
+  return execution.inputs.map(({ author, base, blob, clip, weight }) => {
+    const bytes = blobs.get(blob);
+    if (!bytes)
+      throw new EngineError(`block of height ${execution.height}: blob ${blob} is missing`, {
+        code: 'missing-blob',
+        blob,
+      });
+    return { delta: decode(blob, bytes, author, base), clip, weight };
+  });
+}
 
-  function inputsOf(execution: ExecutionInput, blobs: ReadonlyMap<Cid, Uint8Array>) {
-    return execution.inputs.map(({ author, base, blob, clip, weight }) => {
-      const bytes = blobs.get(blob);
-      if (!bytes)
-        throw new EngineError(`block of height ${execution.height}: blob ${blob} is missing`, {
-          code: 'missing-blob',
-          blob,
-        });
-      return { delta: decode(blob, bytes, author, base), clip, weight };
-    });
-  }
+/** Decodes and executes for one run; keeps what `apply` will need again. */
+export function createExecutor(run: ExecutedRun): Executor {
+  const decode = createDecoder(run);
+  const results = new BoundedCache<ExecutionResult>(executionsMax);
 
   function compute(
     head: Head,
@@ -108,7 +105,7 @@ export function createExecutor(run: {
     const values = new Float32Array(run.parameters);
     parametersAfter(head, execution.parent, values);
     try {
-      const update = aggregate(inputsOf(execution, blobs), {
+      const update = aggregate(decodeInputs(decode, execution, blobs), {
         kappa: execution.kappa,
         length: run.parameters,
       });
@@ -127,7 +124,16 @@ export function createExecutor(run: {
 
   return {
     decode,
-    problem,
+    problem(bytes, expected) {
+      try {
+        const delta = decode(nameBlob(bytes, sha256).cid, bytes, expected.author, expected.base);
+        const norm = deltaNorm(delta);
+        return norm === expected.norm ? undefined : `expected norm ${expected.norm}, got ${norm}`;
+      } catch (error) {
+        if (error instanceof FactError) return error.message;
+        throw error;
+      }
+    },
     execute(head, execution, blobs) {
       const key = JSON.stringify(execution);
       const known = results.get(key);

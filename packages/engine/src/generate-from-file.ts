@@ -3,6 +3,7 @@ import { readModel } from '@murmuration/onnx';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { diskError, EngineError } from './errors.ts';
 import { checkGrows, createGeneration, type GenerationOptions } from './generation.ts';
+import { ownErrorsOnly } from './session.ts';
 
 /** Metadata of an exported model: how many tokens it can look back. */
 export const contextKey = 'murmuration.context';
@@ -44,7 +45,7 @@ async function openModel(
     const { metadata, graph } = readModel(bytes);
     const context = Number(metadata[contextKey]);
     if (!Number.isSafeInteger(context) || context < 1) throw new Error(`it has no metadata ${contextKey}`);
-    const session = await InferenceSession.create(bytes);
+    const session = await InferenceSession.create(bytes, { logSeverityLevel: ownErrorsOnly });
     const [input, ...others] = session.inputNames;
     const output = session.outputNames.includes('logits') ? 'logits' : session.outputNames[0];
     if (!input || others.length > 0 || !output)

@@ -32,12 +32,15 @@ export function drawByte(logits: ArrayLike<number>, temperature: number, unit: n
   return candidates.indexOf(highest);
 }
 
-/** Text grows token by token: throws `EngineError` `not-a-text-model` for an input that takes a fixed number of them. */
+/**
+ * Text grows token by token: throws `EngineError` `not-a-text-model` for an input that takes a fixed number of them.
+ */
 export function checkGrows({ name, shape }: ValueInfo): void {
   const [rows, columns] = shape ?? [];
   if (typeof columns !== 'number' && (typeof rows !== 'number' || rows === 1)) return;
   throw new EngineError(
-    `generate: expected a model that takes texts of any length, got one whose input ${name} is [${shape}]: export it with symbolic batch and sequence dimensions`,
+    `generate: expected a model that takes texts of any length, got one whose input ${name} is [${shape}]: ` +
+      `export it with symbolic batch and sequence dimensions`,
     { code: 'not-a-text-model', input: name },
   );
 }

@@ -4,7 +4,8 @@
  * Calls are served in the order in which they were made; one made while `train` runs is served between two steps.
  *
  * @example
- * const engine = await createEngine({ run, runId, self, graph, directory, data: ['texts/fr'], threads: 1, niceness: 10 });
+ * const data = ['texts/fr'];
+ * const engine = await createEngine({ run, runId, self, graph, directory, data, threads: 1, niceness: 10 });
  * await engine.train({ steps: 5, round: 0 });
  * const delta = await engine.encode({ base, baseHeight: 0 });
  */
@@ -17,7 +18,9 @@ export interface EngineInit {
   readonly self: PeerId;
   /** The forward graph: ONNX bytes, without weights. */
   readonly graph: Uint8Array;
-  /** Files that hold the run's weights, as the blobs `run.initial.tensors` (a run without seed) and `run.model.frozen`. */
+  /**
+   * Files that hold the run's weights, as the blobs `run.initial.tensors` (a run without seed) and `run.model.frozen`.
+   */
   readonly weights?: { readonly initial?: string | undefined; readonly frozen?: string | undefined };
   /** A child that holds more resident memory than this is ended; nine tenths of the machine's unless given. */
   readonly memoryMaxBytes?: number | undefined;
@@ -30,11 +33,13 @@ export interface EngineInit {
   readonly data: readonly string[];
   readonly threads: number;
   /**
-   * Where inner steps run (default: `cpu`); `auto` is the best device there is. One that does not start becomes the CPU:
-   * `EngineState.device` says which it is and why.
+   * Where inner steps run (default: `cpu`); `auto` is the best device there is. One that does not start becomes the
+   * CPU: `EngineState.device` says which it is and why.
    */
   readonly device?: DeviceWish | undefined;
-  /** Holds fewer values of a step's forward pass and computes them again for the backward pass: less memory, more time. */
+  /**
+   * Holds fewer values of a step's forward pass and computes them again for the backward pass: less memory, more time.
+   */
   readonly checkpointActivations?: boolean | undefined;
   /** Added to the child's nice value, 0 to 19. */
   readonly niceness: number;
@@ -111,13 +116,18 @@ export interface ExportOptions {
 }
 
 export interface Engine {
-  /** Loads the checkpoint, or θ₀ from the run's seed at block `genesis`. Throws `EngineError` `bad-initial-state` when θ₀ is not the run's. */
+  /**
+   * Loads the checkpoint, or θ₀ from the run's seed at block `genesis`. Throws `EngineError` `bad-initial-state` when
+   * θ₀ is not the run's.
+   */
   open(genesis: Cid): Promise<EngineState>;
   /** Does inner steps on the local parameters at this round's learning rate, until done or paused. */
   train(plan: { readonly steps: number; readonly round: number }): Promise<TrainProgress>;
   /** Ends a running `train` within one step. */
   pause(): Promise<void>;
-  /** Encodes D = θ − θ_local with error feedback; durable (checkpoint and blob) when it resolves. One may be pending. */
+  /**
+   * Encodes D = θ − θ_local with error feedback; durable (checkpoint and blob) when it resolves. One may be pending.
+   */
   encode(from: { readonly base: Cid; readonly baseHeight: number }): Promise<EncodedDelta>;
   /** Whether foreign bytes are a valid delta of this run: header, bounds, norm. Never throws for bad bytes. */
   validate(
@@ -149,8 +159,8 @@ export interface Engine {
     readonly size: number;
   }>;
   /**
-   * Makes the file's bytes θ of `block`, after checking that they are `tensors`. Local work since the old θ is kept as a
-   * difference, without that of the pending delta if it is `own`: what the blocks in between took.
+   * Makes the file's bytes θ of `block`, after checking that they are `tensors`. Local work since the old θ is kept as
+   * a difference, without that of the pending delta if it is `own`: what the blocks in between took.
    */
   install(state: {
     readonly path: string;
@@ -186,10 +196,6 @@ export { type DeviceChoice, type DeviceName, type DeviceWish, deviceWishes } fro
 export { EngineError, type EngineErrorCode } from './errors.ts';
 export { generateFromFile } from './generate-from-file.ts';
 export type { GenerationOptions } from './generation.ts';
-export {
-  type InspectedModel,
-  inspectModel,
-  type ModelInspection,
-  type SampleSizes,
-} from './inspect-model.ts';
+export { type FileInspection, type InspectionLimits, inspectFile } from './inspect-file.ts';
+export type { InspectionOptions, ModelInspection, SampleSizes } from './inspect-model.ts';
 export { readModelFile } from './model-file.ts';

@@ -10,7 +10,7 @@ import { checkGrows, createGeneration, type GenerationOptions } from './generati
 import type { Evaluation, ExportOptions } from './index.ts';
 import type { RunModel } from './model.ts';
 import { createForwardProgram, type ForwardProgram } from './program.ts';
-import type { EvaluationBatch, EvaluationRequest, RunData } from './samples.ts';
+import type { EvaluationBatch, EvaluationRequest, Inputs, RunData } from './samples.ts';
 import type { Schedule } from './schedule.ts';
 import { writeWholeFile } from './whole-files.ts';
 
@@ -27,25 +27,29 @@ export interface Inference {
 const fixedBatch = ({ inputs }: RunModel): number | undefined =>
   inputs.map(({ shape }) => shape?.[0]).find((size) => typeof size === 'number');
 
+const shapesIn = (declared: readonly ValueInfo[], shapeOf: (value: ValueInfo) => unknown): string =>
+  declared.map((value) => `${value.name} [${shapeOf(value)}]`).join(', ');
+
 /** Passes over batches that a graph with fixed sizes does not take: the last ones. */
 function* fitting(
   batches: Iterable<EvaluationBatch>,
   declared: readonly ValueInfo[],
 ): Generator<EvaluationBatch, void, void> {
   let fits = 0;
-  let others = 0;
+  let other: Inputs | undefined;
   for (const batch of batches) {
     const misfit = declared.some(({ name, shape }) => {
       const actual = batch.inputs[name]?.shape ?? [];
       return shape?.some((size, axis) => typeof size === 'number' && size !== actual[axis]);
     });
-    if (misfit) others++;
+    if (misfit) other ??= batch.inputs;
     else fits++;
     if (!misfit) yield batch;
   }
   if (fits === 0)
     throw new EngineError(
-      `expected samples for the graph's inputs ${declared.map(({ name, shape }) => `${name} [${shape}]`).join(', ')}, got ${others} batches that do not fit`,
+      `expected samples for the graph's inputs ${shapesIn(declared, ({ shape }) => shape)}, ` +
+        `got ${other ? shapesIn(declared, ({ name }) => other?.[name]?.shape ?? '') : 'none'}`,
       { code: 'bad-samples' },
     );
 }
@@ -74,7 +78,8 @@ export function createInference(init: {
     const hasLogits = runModel.model.graph.outputs.some(({ name }) => name === 'logits');
     if (run.data.kind === 'text' && hasLogits) return run.data.context;
     throw new EngineError(
-      `expected a text model with an output logits, got a model on ${run.data.kind} with ${runModel.model.graph.outputs.map(({ name }) => name).join(', ')}`,
+      `expected a text model with an output logits, got a model on ${run.data.kind} with ` +
+        runModel.model.graph.outputs.map(({ name }) => name).join(', '),
       { code: 'not-a-text-model' },
     );
   }

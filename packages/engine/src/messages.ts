@@ -3,7 +3,7 @@
  * parent's first message is the init; the child answers with `ready` or an error without an id. Then every request
  * carries an id that its response repeats.
  */
-import type { ErrorFacts } from '@murmuration/base';
+import { type ErrorFacts, FactError } from '@murmuration/base';
 import type { DeviceChoice } from './device/devices.ts';
 import type { Engine, EngineInit, TrainProgress } from './index.ts';
 
@@ -29,6 +29,15 @@ export interface ErrorMessage {
   readonly message: string;
   readonly facts: ErrorFacts<string>;
 }
+
+/** Facts travel as structured clones; an error that has none is a defect, told with its stack. */
+export const toErrorMessage = (error: unknown): ErrorMessage =>
+  error instanceof FactError
+    ? { message: error.message, facts: error.facts }
+    : {
+        message: error instanceof Error ? (error.stack ?? error.message) : String(error),
+        facts: { code: 'internal' },
+      };
 
 export type Response =
   | { readonly kind: 'ready' }

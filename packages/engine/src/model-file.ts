@@ -46,7 +46,8 @@ function readExternal(folder: string, location: string, offset: number, length: 
 
 /**
  * Reads an ONNX file, with weights that lie beside it in its folder; a location that leaves the folder, also by a
- * symbolic link, and what is no file (reading a pipe would wait for ever) are refused. Throws `EngineError` `disk` or `bad-graph`, `OnnxError`.
+ * symbolic link, and what is no file (reading a pipe would wait for ever) are refused. Throws `EngineError` `disk` or
+ * `bad-graph`, `OnnxError`.
  */
 export function readModelFile(path: string): Model {
   let bytes: Uint8Array;

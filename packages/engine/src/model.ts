@@ -51,8 +51,9 @@ function readParts(graph: Uint8Array, run: RunConfig, bad: Bad): RunModel {
 }
 
 /**
- * Reads the graph and checks it against the run. Throws `EngineError` `bad-graph` when it has an operator that is not on
- * the list (it comes from somebody else, and must be data and nothing more), or is not a training model of as many parameters and frozen values as the run says: an output `loss`, and for text no other inputs than `tokens` and
+ * Reads the graph and checks it against the run. Throws `EngineError` `bad-graph` when it has an operator that is not
+ * on the list (it comes from somebody else, and must be data and nothing more), or is not a training model of as many
+ * parameters and frozen values as the run says: an output `loss`, and for text no other inputs than `tokens` and
  * `targets` beside the weights.
  */
 export function readRunModel(graph: Uint8Array, run: RunConfig): RunModel {

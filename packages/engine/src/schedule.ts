@@ -12,8 +12,8 @@ export interface Job {
 
 export interface Schedule {
   /**
-   * Runs `serve` after everything that was given before, never during a slice; right before it, with nothing in between,
-   * what `prepare` promises.
+   * Runs `serve` after everything that was given before, never during a slice; right before it, with nothing in
+   * between, what `prepare` promises.
    */
   serve(serve: () => void, prepare?: () => Promise<void> | undefined): void;
   /** Resolves when the job has ended, rejects with what a slice threw. */

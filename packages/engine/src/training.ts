@@ -44,46 +44,49 @@ export interface Training {
   };
 }
 
-/** Trains the local parameters. */
-export function createTraining(init: {
+/** What inner steps need. */
+interface TrainingInit {
   readonly run: RunConfig;
   readonly learner: Learner;
   readonly source: SampleSource;
   readonly counters: TrainingCounters;
   report(progress: TrainProgress): void;
-}): Training {
-  const { run, learner, source, counters, report } = init;
-  const { accumulate } = run.inner;
+}
+
+/** The step under way is given up; the next one starts with new samples. */
+function refuse({ learner, counters }: TrainingInit, loss: number, norm: number): never {
+  learner.discard();
+  counters.stepLossSum = 0;
+  throw new EngineError(
+    `step ${counters.step}: loss ${loss}, gradient norm ${norm}; the step was not taken. The samples are finite: ` +
+      'a lower learning rate may help',
+    { code: 'not-finite', step: counters.step, loss, norm },
+  );
+}
+
+/** One micro-batch; gives the step's mean loss when it completed one. */
+async function advance(init: TrainingInit, learningRate: number): Promise<number | undefined> {
+  const { run, learner, source, counters } = init;
+  source.fill(learner.inputs);
+  const loss = await learner.collect(counters.microBatches);
+  counters.microBatches++;
+  counters.stepLossSum += loss;
+  if (learner.collected < run.inner.accumulate && Number.isFinite(counters.stepLossSum)) return undefined;
+  const mean = counters.stepLossSum / learner.collected;
+  const norm = await learner.gradientNorm();
+  if (!Number.isFinite(mean) || !Number.isFinite(norm)) refuse(init, mean, norm);
+  await learner.update(learningRate, norm);
+  counters.step++;
+  counters.stepsSinceEncode++;
+  counters.lossSum += mean;
+  counters.stepLossSum = 0;
+  return mean;
+}
+
+/** Trains the local parameters. */
+export function createTraining(init: TrainingInit): Training {
+  const { run, counters, report } = init;
   let lastLoss = 0;
-
-  /** The step under way is given up; the next one starts with new samples. */
-  function refuse(loss: number, norm: number): never {
-    learner.discard();
-    counters.stepLossSum = 0;
-    throw new EngineError(
-      `step ${counters.step}: loss ${loss}, gradient norm ${norm}; the step was not taken: look for values in the data that are not finite, or lower the learning rate`,
-      { code: 'not-finite', step: counters.step, loss, norm },
-    );
-  }
-
-  /** One micro-batch; true when it completed a step. */
-  async function advance(learningRate: number): Promise<boolean> {
-    source.fill(learner.inputs);
-    const loss = await learner.collect(counters.microBatches);
-    counters.microBatches++;
-    counters.stepLossSum += loss;
-    if (learner.collected < accumulate && Number.isFinite(counters.stepLossSum)) return false;
-    const mean = counters.stepLossSum / learner.collected;
-    const norm = await learner.gradientNorm();
-    if (!Number.isFinite(mean) || !Number.isFinite(norm)) refuse(mean, norm);
-    await learner.update(learningRate, norm);
-    counters.step++;
-    counters.stepsSinceEncode++;
-    counters.lossSum += mean;
-    counters.stepLossSum = 0;
-    lastLoss = mean;
-    return true;
-  }
 
   return {
     counters,
@@ -103,9 +106,11 @@ export function createTraining(init: {
       return {
         async slice() {
           if (stopped || done >= steps) return true;
-          if (await advance(learningRate)) {
+          const loss = await advance(init, learningRate);
+          if (loss !== undefined) {
             done++;
-            lossSum += lastLoss;
+            lastLoss = loss;
+            lossSum += loss;
           }
           if (performance.now() - reportedMs >= progressMs) {
             reportedMs = performance.now();

@@ -40,7 +40,7 @@ export interface VectorMemory {
 const lanes = 4;
 const laneBytes = 16;
 /** Pointers of a WebAssembly memory have 32 bits. */
-const memoryBytesMax = 2 ** 32;
+export const memoryBytesMax = 2 ** 32;
 /** Where the last values of ranges, that fill no four lanes, are worked on. */
 const scratchBytes = 8 * laneBytes;
 
@@ -55,7 +55,8 @@ export function createVectorMemory(lengths: readonly number[]): VectorMemory {
   const bytes = lengths.reduce((sum, length) => sum + bytesFor(length), scratchBytes);
   if (bytes > memoryBytesMax)
     throw new EngineError(
-      `expected vectors of at most ${memoryBytesMax} bytes for parameters, gradient and optimizer state, got ${bytes}: ` +
+      `expected vectors of at most ${memoryBytesMax} bytes for parameters, gradient and optimizer state, ` +
+        `got ${bytes}: ` +
         `${(bytes / (lengths[0] ?? 1)).toFixed(1)} bytes for each of ${lengths[0]} parameters, of which there may be ` +
         `${Math.floor(((memoryBytesMax - scratchBytes) / bytes) * (lengths[0] ?? 1))}`,
       { code: 'too-many-parameters', bytes, bytesMax: memoryBytesMax },

@@ -6,7 +6,8 @@ import type { ValueInfo } from '@murmuration/onnx';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { arrayFileName, openArrays } from '../src/array-files.ts';
 import { readArrayData } from '../src/array-samples.ts';
-import { createInput, type Inputs, sizeInputs } from '../src/samples.ts';
+import { createInput, type InputArray, type Inputs, sizeInputs } from '../src/samples.ts';
+import type { ValueRules } from '../src/value-rules.ts';
 import { bytesOf, classifier, npyFile, writeSamples } from './arrays.ts';
 import { genesis, settingOf, startEngine, temporaryFolder } from './setting.ts';
 
@@ -34,6 +35,13 @@ const rowsIn = ({ x, y }: Inputs): number[] =>
     assert.deepEqual([x?.data[2 * index], x?.data[2 * index + 1]], [row, -row]);
     return row;
   });
+
+const wrongFrom =
+  (holds: (value: number) => boolean) =>
+  (values: InputArray, start: number, end: number): number => {
+    const wrong = Array.from(values.subarray(start, end), Number).findIndex((value) => !holds(value));
+    return wrong < 0 ? wrong : start + wrong;
+  };
 
 test('readArrayData feeds rows of all arrays together, held-out ones never, and resumes', (t) => {
   const data = readArrayData({ paths: [writeRows(temporaryFolder(t))], splitSeed: 's', batch: 3, inputs });
@@ -89,6 +97,45 @@ test('openArrays converts bytes and narrow integers to the type of the input', (
   assert.deepEqual([target.x?.data, target.y?.data], [Float32Array.of(3, 255), BigInt64Array.of(7n)]);
 });
 
+test('openArrays rounds float64 to float32 as NumPy does', (t) => {
+  const folder = temporaryFolder(t);
+  const values = Float64Array.of(0.1, -1e-40, 16_777_217, 1 / 3);
+  writeFileSync(join(folder, 'x.npy'), npyFile('<f8', [2, 2], new Uint8Array(values.buffer)));
+  const read = new Float32Array(2);
+  const [file] = openArrays(folder, inputs.slice(0, 1));
+  file?.read(1, read, 0);
+  assert.deepEqual(read, Float32Array.of(Math.fround(16_777_217), Math.fround(1 / 3)));
+});
+
+/** x is between −10 and 10; y always small enough. */
+const rules: ValueRules = new Map([
+  ['x', { expected: 'small ones', firstWrong: wrongFrom((value) => Math.abs(value) < 10) }],
+  ['y', { expected: 'small ones', firstWrong: wrongFrom((value) => value < 100) }],
+]);
+
+test('readArrayData names file, input and row of a wrong value before the first step', (t) => {
+  const folder = writeRows(temporaryFolder(t));
+  const read = () => readArrayData({ paths: [folder], splitSeed: 's', batch: 3, inputs, rules });
+  assert.throws(read, {
+    code: 'bad-samples',
+    message: /x\.npy: input x, row 10: expected small ones, got 10$/,
+  });
+});
+
+test('readArrayData checks evaluated rows as they are read', (t) => {
+  const folder = writeRows(temporaryFolder(t));
+  const data = readArrayData({ paths: [], splitSeed: 's', batch: 3, inputs, rules });
+  const batches = data.batches({ data: [folder], part: 'all', batch: 8, bytesMax: undefined });
+  const seen: number[] = [];
+  assert.throws(
+    () => {
+      for (const batch of batches) seen.push(...rowsIn(batch.inputs));
+    },
+    { code: 'bad-samples', message: /row 10/ },
+  );
+  assert.equal(seen.length, 8);
+});
+
 test('openArrays makes truth values of bytes', (t) => {
   const folder = temporaryFolder(t);
   const declared: readonly ValueInfo[] = ['a', 'b'].map((name) => ({ name, type: 'bool' }));
@@ -124,12 +171,14 @@ test('openArrays refuses folders that are not those of the inputs', (t) => {
   write(npyFile('<f4', [1, 2], bytesOf(Float32Array.of(1, 2))));
   refuses(/1 for x and 20 for y/);
   write(npyFile('<f4', [20, 0], new Uint8Array()));
-  refuses(/expected values, got none in \[20,0\]/);
+  refuses(/expected values, got none: a dimension of \[20,0\] is 0/);
   write(npyFile('<f4', [0, 2 ** 40], new Uint8Array()));
   refuses(/expected values, got none/);
   write(x);
   writeFileSync(join(folder, 'y.npy'), npyFile('<f4', [1], bytesOf(Float32Array.of(1))));
-  refuses(/int64 or int32 or uint8 for the input's int64, got float32/);
+  refuses(/an input of int64, got float32; the input takes int64, int32, uint8: .*\.astype\(np\.int64\)/);
+  writeFileSync(join(folder, 'y.npy'), npyFile('<u2', [20], new Uint8Array(40)));
+  refuses(/got "<u2"; the input takes int64, int32, uint8: .*\.astype\(np\.int64\)/);
   refuses(/no inputs/, 'bad-graph', []);
   refuses(/float64/, 'bad-graph', [{ name: 'x', type: 'float64' }]);
   const twins = ['a/b', 'a:b'].map((name): ValueInfo => ({ name, type: 'float32' }));

@@ -63,11 +63,13 @@ test('Engine close ends the child, keeps what was done, and refuses later calls'
 });
 
 test('Engine child ends at once when its parent is killed', async (t) => {
+  const source = (path: string): string => JSON.stringify(new URL(path, import.meta.url).href);
   const script = `
-    const { createSetting, french, genesis, peer } = await import(${JSON.stringify(new URL('./setting.ts', import.meta.url).href)});
-    const { createEngine } = await import(${JSON.stringify(new URL('../src/index.ts', import.meta.url).href)});
+    const { createSetting, french, genesis, peer } = await import(${source('./setting.ts')});
+    const { createEngine } = await import(${source('../src/index.ts')});
     const directory = ${JSON.stringify(temporaryFolder(t))};
-    const engine = await createEngine({ ...createSetting(), self: peer(1), directory, data: [french], threads: 1, niceness: 5 });
+    const init = { ...createSetting(), self: peer(1), directory, data: [french], threads: 1, niceness: 5 };
+    const engine = await createEngine(init);
     await engine.open(genesis);
     engine.train({ steps: 1_000_000, round: 0 });
     console.log(engine.pid);`;

@@ -1,3 +1,4 @@
+import { describeNode } from './describe-node.ts';
 import { OnnxError } from './errors.ts';
 import { inferShapes } from './infer-shapes.ts';
 import type { Graph, Model } from './model.ts';
@@ -35,8 +36,8 @@ function orderProblem(graph: Graph, outside: (name: string) => boolean): string 
     const early = node.inputs.find((input) => input !== '' && !isGiven(input));
     if (early !== undefined)
       return all.has(early)
-        ? `node ${node.name} (${node.operator}) uses ${early} before it is computed: expected an order without cycles`
-        : `node ${node.name} (${node.operator}) uses ${early}, which nothing gives`;
+        ? `${describeNode(node)} uses ${early} before it is computed: expected an order without cycles`
+        : `${describeNode(node)} uses ${early}, which nothing gives`;
     for (const inner of subgraphsOf(node)) {
       const problem = orderProblem(inner, isGiven);
       if (problem !== undefined) return problem;
@@ -69,10 +70,7 @@ const requirements: readonly Requirement[] = [
     name: 'opset of every domain',
     problem: (model) => {
       const node = allNodes(model).find(({ domain }) => !Object.hasOwn(model.opsets, domain));
-      return (
-        node &&
-        `node ${node.name} (${node.operator}) is of domain "${node.domain}", which has no opset version`
-      );
+      return node && `${describeNode(node)} is of domain "${node.domain}", which has no opset version`;
     },
   },
   {
@@ -82,7 +80,7 @@ const requirements: readonly Requirement[] = [
         const values = [...graph.inputs, ...graph.outputs, ...graph.initializers];
         if (values.some(({ name }) => name === '')) return 'an input, output or initializer has no name';
         const node = graph.nodes.find(({ operator }) => operator === '');
-        return node && `node ${node.name} has no operator`;
+        return node && `node ${JSON.stringify(node.name)} has no operator`;
       }),
   },
   {

@@ -72,21 +72,56 @@ export function createGraphBuilder(name: string, from?: Model): GraphBuilder {
   return createBuilder(name, from, createNames(from ? allNames(from.graph) : []));
 }
 
+function modelOf(graph: Graph, from: Model | undefined, metadata: Readonly<Record<string, string>>): Model {
+  return {
+    irVersion: from?.irVersion ?? irVersion,
+    producer: 'murmuration',
+    opsets: {
+      '': opsetVersion,
+      ...(graph.nodes.some((node) => node.domain === microsoft) ? { [microsoft]: microsoftVersion } : {}),
+      ...from?.opsets,
+    },
+    metadata: { ...from?.metadata, ...metadata },
+    graph,
+  };
+}
+
+type Constants = Pick<GraphBuilder, 'int64s' | 'int64' | 'float32' | 'float64'>;
+
+/** Constants by their values: equal ones are one initializer, named after them. */
+function constantsIn(names: Names, add: (tensor: Tensor) => string): Constants {
+  const known = new Map<string, string>();
+  const constant = (key: string, make: (name: string) => Tensor): string => {
+    const name = known.get(key) ?? add(make(names.fresh(key)));
+    known.set(key, name);
+    return name;
+  };
+  return {
+    int64s: (values) => constant(`int64[${values}]`, (name) => int64Tensor(name, values)),
+    int64: (value) => constant(`int64(${value})`, (name) => int64Tensor(name, [value], [])),
+    float32: (value) => constant(`float32(${value})`, (name) => float32Tensor(name, [value], [])),
+    float64: (value) =>
+      constant(`float64(${value})`, (name) => ({
+        name,
+        type: 'float64',
+        shape: [],
+        data: Float64Array.of(value),
+      })),
+  };
+}
+
 function createBuilder(name: string, from: Model | undefined, names: Names): GraphBuilder {
   const nodes: Node[] = [...(from?.graph.nodes ?? [])];
   const inputs: ValueInfo[] = [...(from?.graph.inputs ?? [])];
   const outputs: ValueInfo[] = [...(from?.graph.outputs ?? [])];
   const initializers: Tensor[] = [...(from?.graph.initializers ?? [])];
-  const constants = new Map<string, string>();
-  const constant = (key: string, make: (name: string) => Tensor): string => {
-    const known = constants.get(key);
-    if (known !== undefined) return known;
-    const made = builder.initializer(make(names.fresh(key)));
-    constants.set(key, made);
-    return made;
+  const initializer = (tensor: Tensor): string => {
+    names.take(tensor.name);
+    initializers.push(tensor);
+    return tensor.name;
   };
-
   const builder: GraphBuilder = {
+    ...constantsIn(names, initializer),
     input(inputName, type, shape) {
       names.take(inputName);
       inputs.push({ name: inputName, type, shape });
@@ -95,27 +130,11 @@ function createBuilder(name: string, from: Model | undefined, names: Names): Gra
     output(outputName, type, shape) {
       outputs.push(shape ? { name: outputName, type, shape } : { name: outputName, type });
     },
-    initializer(tensor) {
-      names.take(tensor.name);
-      initializers.push(tensor);
-      return tensor.name;
-    },
-    int64s: (values) => constant(`int64[${values}]`, (key) => int64Tensor(key, values)),
-    int64: (value) => constant(`int64(${value})`, (key) => int64Tensor(key, [value], [])),
-    float32: (value) => constant(`float32(${value})`, (key) => float32Tensor(key, [value], [])),
-    float64: (value) =>
-      constant(`float64(${value})`, (key) => ({
-        name: key,
-        type: 'float64',
-        shape: [],
-        data: Float64Array.of(value),
-      })),
+    initializer,
     node: (operator, nodeInputs, attributes = {}, output = operator, domain) =>
       builder.nodes(operator, nodeInputs, [output], attributes, domain)[0] as string,
     nodes(operator, nodeInputs, stems, attributes = {}, domain) {
-      const nodeOutputs = stems.map((stem) => {
-        return stem === '' ? '' : names.fresh(stem);
-      });
+      const nodeOutputs = stems.map((stem) => (stem === '' ? '' : names.fresh(stem)));
       nodes.push({
         name: nodeOutputs.find((output) => output !== '') ?? operator,
         operator,
@@ -136,17 +155,7 @@ function createBuilder(name: string, from: Model | undefined, names: Names): Gra
       outputs: [...outputs],
       initializers: [...initializers],
     }),
-    model: (metadata = {}) => ({
-      irVersion: from?.irVersion ?? irVersion,
-      producer: 'murmuration',
-      opsets: {
-        '': opsetVersion,
-        ...(nodes.some((node) => node.domain === microsoft) ? { [microsoft]: microsoftVersion } : {}),
-        ...from?.opsets,
-      },
-      metadata: { ...from?.metadata, ...metadata },
-      graph: builder.graph(),
-    }),
+    model: (metadata = {}) => modelOf(builder.graph(), from, metadata),
   };
   return builder;
 }

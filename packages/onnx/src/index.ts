@@ -13,6 +13,7 @@
  * const file = writeModel(embedParameters(model, vector));
  */
 export { checkModel } from './check-model.ts';
+export { describeNode } from './describe-node.ts';
 export { OnnxError } from './errors.ts';
 export { checkExternalLocation, type ReadExternal } from './external-data.ts';
 export { gpt } from './gpt.ts';

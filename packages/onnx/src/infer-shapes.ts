@@ -1,4 +1,5 @@
 import { graphDepthMax, inferenceElementsMax, rankMax } from './defaults.ts';
+import { describeNode } from './describe-node.ts';
 import { canonicalDimension, unknown } from './dimension.ts';
 import { OnnxError } from './errors.ts';
 import type { Graph, Model, Node, ValueInfo } from './model.ts';
@@ -64,7 +65,7 @@ function inferGraph(graph: Graph, scope: Scope, depth: number): void {
 }
 
 function inferAt(node: Node, known: KnownValues, depth: number): readonly KnownValue[] {
-  const where = `node ${JSON.stringify(node.name)} (${node.operator})`;
+  const where = describeNode(node);
   const inputs = node.inputs.map((input) => (input === '' ? undefined : known.get(input)));
   const missing = node.inputs.find((input, index) => input !== '' && !inputs[index]);
   if (missing !== undefined)

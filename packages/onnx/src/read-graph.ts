@@ -4,6 +4,7 @@
  * function's own (`ref_attr_name`). Values inside get new names; what the call gives in and takes out keeps its names.
  */
 import { functionDepthMax, inlinedValuesMax, rankMax } from './defaults.ts';
+import { describeNode } from './describe-node.ts';
 import { OnnxError } from './errors.ts';
 import type { Message } from './message.ts';
 import type { Attribute, Attributes, Dimension, Graph, Node, Tensor, ValueInfo } from './model.ts';
@@ -101,7 +102,7 @@ function readAttribute(message: Message, node: string, reading: Reading, call: C
 }
 
 function readNewAttribute(message: Message, node: string, reading: Reading, call: Call): Attribute {
-  const where = `attribute ${nameOf(message, 'name')} of node ${JSON.stringify(node)}`;
+  const where = `attribute ${nameOf(message, 'name')} of ${node}`;
   if (message.type === sparseKind)
     return {
       kind: 'tensor',
@@ -158,13 +159,16 @@ function readAttributes(
 
 function readNode(message: Message, reading: Reading, call: Call): Node {
   const name = nameOf(message, 'name');
+  const operator = nameOf(message, 'opType');
+  const outputs = (message.output ?? []) as readonly string[];
+  const described = describeNode({ name, operator, outputs });
   return {
     name,
-    operator: nameOf(message, 'opType'),
+    operator,
     domain: domainOf(message),
     inputs: (message.input ?? []) as readonly string[],
-    outputs: (message.output ?? []) as readonly string[],
-    attributes: readAttributes(listOf(message, 'attribute'), name, reading, call),
+    outputs,
+    attributes: readAttributes(listOf(message, 'attribute'), described, reading, call),
   };
 }
 
@@ -173,7 +177,7 @@ function boundAttributes(body: Message, node: Node, reading: Reading, stack: rea
   const own = { attributes: {}, stack };
   const messages = listOf(body, 'attributeProto');
   charge(messages.length + Object.keys(node.attributes).length, reading, own);
-  return { ...readAttributes(messages, node.name, reading, own), ...node.attributes };
+  return { ...readAttributes(messages, describeNode(node), reading, own), ...node.attributes };
 }
 
 /** A new name for a value or node of a function; one that a call inside it made stays. */

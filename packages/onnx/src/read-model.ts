@@ -31,7 +31,8 @@ function allOpsets(message: Message): Opsets {
       const known = Object.hasOwn(opsets, domain) ? opsets[domain] : undefined;
       if (known !== undefined && known !== version)
         throw new OnnxError(
-          `function ${nameOf(each, 'name')}: expected opset ${known} of domain "${domain}" as in the model, got ${version}`,
+          `function ${nameOf(each, 'name')}: expected opset ${known} of domain "${domain}" as in the model, ` +
+            `got ${version}`,
           { code: 'unsupported', domain, version },
         );
       opsets[domain] = version;

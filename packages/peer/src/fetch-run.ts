@@ -57,7 +57,8 @@ function checkSize(what: RunPart, bytes: number, bytesMax: number): void {
 
 /**
  * The run's settings and its graph, from the store or from whoever has them; waits until somebody does. Afterwards its
- * weights are in the store too. Throws `PeerError` `bad-run` for a run of which a part is too large or not what it says.
+ * weights are in the store too. Throws `PeerError` `bad-run` for a run of which a part is too large or not what it
+ * says.
  */
 export async function fetchRun(
   runId: Cid,

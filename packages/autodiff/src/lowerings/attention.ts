@@ -117,7 +117,8 @@ function positions(context: LoweringContext, value: string, as: 'column' | 'row'
 
 /**
  * What hides later keys from earlier queries, and keys that are `window` or more positions back, as numbers to add
- * [queries, keys]. Queries stand behind `earlier` keys, if there are any. One value for all nodes with the same lengths.
+ * [queries, keys]. Queries stand behind `earlier` keys, if there are any. One value for all nodes with the same
+ * lengths.
  */
 export function causalBias(
   context: LoweringContext,

@@ -5,7 +5,14 @@
  * place of the node's outputs; the nodes are then moved to where the node was, and those values get the outputs'
  * names, so that nobody else notices.
  */
-import { type Dimension, type Model, type Node, renameValues, usedValues } from '@murmuration/onnx';
+import {
+  type Dimension,
+  describeNode,
+  type Model,
+  type Node,
+  renameValues,
+  usedValues,
+} from '@murmuration/onnx';
 import { type Backward, createBackward } from '../backward.ts';
 import { AutodiffError } from '../errors.ts';
 import { plainNode } from '../plain-node.ts';
@@ -76,7 +83,7 @@ function createContext(
       const size = backward.shapeOf(value).at(axis);
       if (typeof size === 'number') return size;
       throw new AutodiffError(
-        `node ${node.name} (${node.operator}): expected a number as dimension ${axis} of ${value}, got ${size}`,
+        `${describeNode(node)}: expected a number as dimension ${axis} of ${value}, got ${size}`,
         { code: 'unknown-shape', node: node.name, value },
       );
     },

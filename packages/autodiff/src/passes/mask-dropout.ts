@@ -5,6 +5,7 @@
  */
 import {
   type Dimension,
+  describeNode,
   inferShapes,
   type KnownValue,
   type Model,
@@ -45,7 +46,8 @@ export function noiseOf(model: Model): readonly NoiseDeclaration[] {
   const other = list.find(({ name }) => inputs.get(name) !== 'bool');
   if (other)
     throw new AutodiffError(
-      `metadata ${noiseKey}: expected ${other.name} to be a bool input, got ${inputs.get(other.name) ?? 'no such input'}`,
+      `metadata ${noiseKey}: expected ${other.name} to be a bool input, ` +
+        `got ${inputs.get(other.name) ?? 'no such input'}`,
       { code: 'bad-request', name: other.name },
     );
   return list;
@@ -84,10 +86,11 @@ function masked(node: Node, keep: number, masking: Masking): readonly Node[] {
   if (type !== 'float32' && type !== 'float64')
     throw unsupported(node, `expected float32 or float64, got ${type}`);
   if (!shape || shape.some((dimension: Dimension) => dimension === '?'))
-    throw new AutodiffError(
-      `node ${node.name} (Dropout): expected a known shape of ${x}, got [${shape ?? '?'}]`,
-      { code: 'unknown-shape', node: node.name, value: x },
-    );
+    throw new AutodiffError(`${describeNode(node)}: expected a known shape of ${x}, got [${shape ?? '?'}]`, {
+      code: 'unknown-shape',
+      node: node.name,
+      value: x,
+    });
   const [y = '', mask = ''] = node.outputs;
   const noise = masking.fresh(`noise:${y || mask}`);
   masking.inputs.push({ name: noise, type: 'bool', shape });

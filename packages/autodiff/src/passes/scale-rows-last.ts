@@ -1,9 +1,9 @@
 /**
  * The gradient of a cross-entropy by its scores is r·(softmax − one at the target), with a factor r per row. With a
- * large vocabulary that is the largest value of a step, and rules make it in three copies: exp of the log-probabilities,
- * times r, minus r at the targets. Here one copy is enough: a softmax of log-probabilities is the softmax itself, and
- * onnxruntime computes it in place, as it does the subtraction of 1; r moves behind (or before) the products of
- * matrices that read the gradient, where it meets far smaller matrices.
+ * large vocabulary that is the largest value of a step, and rules make it in three copies: exp of the
+ * log-probabilities, times r, minus r at the targets. Here one copy is enough: a softmax of log-probabilities is the
+ * softmax itself, and onnxruntime computes it in place, as it does the subtraction of 1; r moves behind (or before) the
+ * products of matrices that read the gradient, where it meets far smaller matrices.
  */
 import {
   inferShapes,

@@ -22,7 +22,7 @@ import { loraRankMax } from '../defaults.ts';
 import { AutodiffError } from '../errors.ts';
 import { plainNode } from '../plain-node.ts';
 import { hasTexts, readMetadata } from './metadata.ts';
-import { matchesPattern } from './patterns.ts';
+import { firstNames, matchesPattern } from './patterns.ts';
 import type { Trainable } from './trainable.ts';
 
 /** The metadata key under which adapters are listed, as JSON. */
@@ -109,11 +109,8 @@ function chooseProducts(model: Model, targets: readonly string[]): readonly Prod
   const idle = targets.find((pattern) => !all.some((product) => matches(product, pattern)));
   if (idle !== undefined || targets.length === 0)
     throw new AutodiffError(
-      `lora: expected targets among the matrix products' weights, got ${JSON.stringify(idle ?? '')}; there are ${[
-        ...new Set(all.map(({ weight }) => weight.name)),
-      ]
-        .slice(0, 20)
-        .join(', ')}`,
+      `lora: expected targets among the matrix products' weights, got ${JSON.stringify(idle ?? '')}; there are ` +
+        firstNames(new Set(all.map(({ weight }) => weight.name))),
       { code: 'bad-request', targets },
     );
   return all.filter((product) => targets.some((pattern) => matches(product, pattern)));
@@ -221,7 +218,8 @@ function checkShapes(weight: Tensor, a: Tensor, b: Tensor, transposed: boolean):
     weight.shape.join() === (transposed ? [to, from] : [from, to]).join();
   if (!fits)
     throw new AutodiffError(
-      `lora: expected float32 matrices [in, rank] and [rank, out] beside ${weight.name} [${weight.shape}], got [${a.shape}] and [${b.shape}]`,
+      `lora: expected float32 matrices [in, rank] and [rank, out] beside ${weight.name} [${weight.shape}], ` +
+        `got [${a.shape}] and [${b.shape}]`,
       { code: 'bad-request', weight: weight.name },
     );
 }

@@ -76,7 +76,8 @@ function crossEntropy(context: LossContext, loss: NamedLoss & { readonly kind: '
   const smoothing = loss.labelSmoothing ?? 0;
   if (rank < 2 || !(axis >= 1 && axis < rank) || typeof classes !== 'number')
     throw badRequest(
-      `loss cross-entropy: expected logits with a known number of classes on axis ${axis}, got ${output} of shape [${shape}]`,
+      `loss cross-entropy: expected logits with a known number of classes on axis ${axis}, ` +
+        `got ${output} of shape [${shape}]`,
       { output, shape },
     );
   if (!(smoothing >= 0 && smoothing < 1))
@@ -171,7 +172,8 @@ function ownLoss(model: Model, known: ReadonlyMap<string, KnownValue>, wanted: s
   if (found) return found.name;
   const outputs = model.graph.outputs.map(({ name }) => `${name} [${known.get(name)?.shape ?? 'any shape'}]`);
   throw badRequest(
-    `expected ${wanted === undefined ? 'one output' : `the output ${wanted}`} to be a float32 scalar, got ${outputs.join(', ')}; name a loss for an output that is none`,
+    `expected ${wanted === undefined ? 'one output' : `the output ${wanted}`} to be a float32 scalar, ` +
+      `got ${outputs.join(', ')}; name a loss for an output that is none`,
     { outputs },
   );
 }
@@ -202,7 +204,8 @@ export function attachLoss(model: Model, settings: LossSettings): WithLoss {
   const declared = model.graph.outputs.some(({ name }) => name === output);
   if (!declared || !value?.shape || value.type !== 'float32')
     throw badRequest(
-      `loss ${settings.kind}: expected a float32 output of known rank, got ${declared ? `${output} (${value?.type} [${value?.shape ?? 'any shape'}])` : `no output ${output}`}`,
+      `loss ${settings.kind}: expected a float32 output of known rank, ` +
+        `got ${declared ? `${output} (${value?.type} [${value?.shape ?? 'any shape'}])` : `no output ${output}`}`,
       { output },
     );
   const taken = ['targets', ...(settings.mask ? ['mask'] : [])].find((name) => known.has(name));

@@ -1,3 +1,5 @@
+import { listedNamesMax } from '../defaults.ts';
+
 /** Whether a name is the pattern's parts with any text in between: each part is looked for once, from left to right. */
 function matchesWhole(name: string, [first = '', ...parts]: readonly string[]): boolean {
   const last = parts.pop() ?? '';
@@ -16,4 +18,10 @@ export function matchesPattern(name: string, patterns: readonly string[]): boole
   return patterns.some((pattern) =>
     pattern.includes('*') ? matchesWhole(name, pattern.split('*')) : name.includes(pattern),
   );
+}
+
+/** Names for an error, with `…` where there are more than a reader wants. */
+export function firstNames(names: ReadonlySet<string>): string {
+  const listed = [...names].slice(0, listedNamesMax).join(', ');
+  return names.size > listedNamesMax ? `${listed}, …` : listed;
 }

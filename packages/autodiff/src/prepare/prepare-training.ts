@@ -1,6 +1,6 @@
 /**
  * From the ONNX file that an institution has to the graph that a run shares. In order: the newest operator forms and
- * constants folded (`upgradeModel`, `simplifyModel`), weights that were written twice tied, text inputs bound, the loss
+ * constants folded (`upgradeModel`, `simplifyModel`), an embedding and its copy as output head tied, text inputs bound, the loss
  * put on, adapters inserted, weights taken out. Weights are the file's initializers; what it writes as Constant nodes
  * stays constant. What comes out is a *training model*: inputs are samples, parameters (metadata
  * `murmuration.parameters`) and frozen weights (`murmuration.frozen`); outputs are `loss` and what the file gave.
@@ -21,7 +21,7 @@ import { declareWeights } from './declarations.ts';
 import { attachAdapters, mergeAdapters } from './lora.ts';
 import { attachLoss, type LossSettings } from './losses.ts';
 import { bindTextInputs, type TextInputs, tokensOf } from './text-inputs.ts';
-import { tieWeights } from './tie-weights.ts';
+import { type Tie, tieWeights } from './tie-weights.ts';
 import { chooseWeights, type Trainable, weightsOf } from './trainable.ts';
 import { insideTraining, outsideTraining } from './training-mode.ts';
 import { takeWeightsOut, type WithoutWeights } from './weights.ts';
@@ -34,9 +34,17 @@ export interface TrainingRequest {
   readonly text?: TextInputs;
   /**
    * How dropout and batch normalization work while training: as in the file (default), or all by batch statistics and
-   * random masks, or all as outside training.
+   * random masks (refused for a file that has neither), or all as outside training.
    */
   readonly mode?: 'as-exported' | 'training' | 'inference';
+  /** Whether an output head that is a copy of the embedding becomes one weight with it (default), as it was before its export. */
+  readonly tying?: boolean;
+}
+
+/** A training model and its values. */
+export interface PreparedTraining extends WithoutWeights {
+  /** The heads that became one with an embedding. */
+  readonly tied: readonly Tie[];
 }
 
 /** The metadata key of the names that inputs and outputs had in the file, as JSON: new name → old name. */
@@ -50,9 +58,20 @@ const mapNodes = (model: Model, change: (node: Node) => Node): Model => ({
   graph: { ...model.graph, nodes: model.graph.nodes.map(change) },
 });
 
+/** Exporters in evaluation mode leave dropout out, and fold batch normalization into the weights around it. */
+function checkHasModes({ graph }: Model): void {
+  if (graph.nodes.some(({ operator }) => operator === 'Dropout' || operator === 'BatchNormalization')) return;
+  throw new AutodiffError(
+    'mode training: expected a Dropout or a BatchNormalization, got none: if the model had one, its exporter left it ' +
+      'out or folded it into the weights, and must be told to export in training mode',
+    { code: 'bad-request' },
+  );
+}
+
 function inMode(model: Model, { mode, trains }: TrainingRequest): Model {
   if (mode === 'inference' || trains.kind === 'lora') return mapNodes(model, outsideTraining);
   if (mode !== 'training') return model;
+  checkHasModes(model);
   const builder = createGraphBuilder(model.graph.name, model);
   const yes = builder.initializer({
     name: 'murmuration.training',
@@ -86,11 +105,12 @@ function renamed(model: Model, names: ReadonlyMap<string, string>): Model {
  * Throws `AutodiffError` `bad-request` for a request that does not fit the file, `foreign-operator` for an
  * operator that no run may have, `OnnxError` for a bad file.
  */
-export function prepareTraining(file: Model, request: TrainingRequest): WithoutWeights {
+export function prepareTraining(file: Model, request: TrainingRequest): PreparedTraining {
   checkOperators(file);
-  const { trains, text } = request;
+  const { trains, text, tying = true } = request;
   const source = trains.kind === 'lora' ? mergeAdapters(file) : file;
-  const plain = tieWeights(simplifyModel(upgradeModel(source)));
+  const simple = simplifyModel(upgradeModel(source));
+  const { model: plain, tied } = tying ? tieWeights(simple) : { model: simple, tied: [] };
   const bound = text ? bindTextInputs(plain, text) : plain;
   const { model: whole, loss, logits } = attachLoss(inMode(bound, request), request.loss);
   const names = new Map([[loss, 'loss'], ...(text && logits ? [[logits, 'logits'] as const] : [])]);
@@ -108,7 +128,7 @@ export function prepareTraining(file: Model, request: TrainingRequest): WithoutW
   };
   if (trains.kind === 'lora') {
     const adapters = attachAdapters(model, trains);
-    return takeWeightsOut(adapters.model, adapters.declarations);
+    return { ...takeWeightsOut(adapters.model, adapters.declarations), tied };
   }
   const stored = new Set(file.graph.initializers.map(({ name }) => name));
   const weights = weightsOf(model, 'loss').filter(({ name }) => stored.has(name));
@@ -117,5 +137,5 @@ export function prepareTraining(file: Model, request: TrainingRequest): WithoutW
   const declarations = declareWeights(model, chosen, outputs.length > 0 ? outputs : ['loss']);
   if (declarations.length === 0)
     throw new AutodiffError('expected weights on which the loss depends, got none', { code: 'bad-request' });
-  return takeWeightsOut(model, declarations);
+  return { ...takeWeightsOut(model, declarations), tied };
 }

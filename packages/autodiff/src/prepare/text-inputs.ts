@@ -47,7 +47,8 @@ export function tokensOf(model: Model, wanted: string | undefined): ValueInfo {
   const found = inputs.find((input) => isTokens(input) && (wanted === undefined || input.name === wanted));
   if (found) return found;
   throw badRequest(
-    `expected ${wanted === undefined ? 'an integer input' : `the input ${wanted}`} of shape [batch, context] for the tokens, got ${inputs.map(describe).join(', ')}`,
+    `expected ${wanted === undefined ? 'an integer input' : `the input ${wanted}`} of shape [batch, context] ` +
+      `for the tokens, got ${inputs.map(describe).join(', ')}`,
     { wanted },
   );
 }
@@ -102,7 +103,8 @@ function fedInputs(model: Model, inputs: TextInputs): ReadonlyMap<string, string
     const targets = model.graph.inputs.find((input) => input.name === inputs.targets);
     if (!targets || !isTokens(targets) || fed.has(targets.name))
       throw badRequest(
-        `expected the input ${inputs.targets} to be another integer one of shape [batch, context], got ${targets ? describe(targets) : 'no such input'}`,
+        `expected the input ${inputs.targets} to be another integer one of shape [batch, context], ` +
+          `got ${targets ? describe(targets) : 'no such input'}`,
         { wanted: inputs.targets },
       );
     fed.set(targets.name, 'targets');
@@ -137,7 +139,8 @@ export function bindTextInputs(model: Model, inputs: TextInputs): Model {
   const unknown = model.graph.inputs.find(({ name }) => !fed.has(name) && !Object.hasOwn(fillings, name));
   if (unknown)
     throw badRequest(
-      `input ${describe(unknown)}: expected ones, zeros or positions as its filling, got none; samples go to ${[...fed.keys()].join(', ')}`,
+      `input ${describe(unknown)}: expected ones, zeros or positions as its filling, got none; ` +
+        `samples go to ${[...fed.keys()].join(', ')}`,
       { input: unknown.name },
     );
   const [rows = '', columns = ''] = tokensOf(model, inputs.tokens).shape ?? [];

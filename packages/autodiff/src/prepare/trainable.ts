@@ -2,7 +2,7 @@
 import { intOf, type Model, type Node, type Tensor, usedValues } from '@murmuration/onnx';
 import { AutodiffError } from '../errors.ts';
 import { withoutGradient } from '../rules/table.ts';
-import { matchesPattern } from './patterns.ts';
+import { firstNames, matchesPattern } from './patterns.ts';
 
 /** What trains: every weight, those with matching names, or small matrices beside chosen weights. */
 export type Trainable =
@@ -106,10 +106,8 @@ export function chooseWeights(weights: readonly Tensor[], patterns: readonly str
   );
   if (idle !== undefined || patterns.length === 0)
     throw new AutodiffError(
-      `expected patterns that match weights, got ${idle === undefined ? 'none' : JSON.stringify(idle)}; the weights are ${weights
-        .slice(0, 20)
-        .map(({ name }) => name)
-        .join(', ')}${weights.length > 20 ? ', …' : ''}`,
+      `expected patterns that match weights, got ${idle === undefined ? 'none' : JSON.stringify(idle)}; ` +
+        `the weights are ${firstNames(new Set(weights.map(({ name }) => name)))}`,
       { code: 'bad-request', patterns },
     );
   return weights.filter(

@@ -21,8 +21,22 @@ export interface WithoutWeights {
   readonly frozen: Float32Array;
 }
 
+/** Throws for the first value that is no number, or is infinite where infinities are no use: a mask may have them. */
+function checkValues({ name, data }: Tensor, trains: boolean): void {
+  const values = data as Float32Array;
+  const holds = trains ? Number.isFinite : (value: number) => !Number.isNaN(value);
+  const wrong = values.findIndex((value) => !holds(value));
+  if (wrong < 0) return;
+  const remedy = trains ? `; a table that should not train can be excluded by the pattern !${name}` : '';
+  throw new AutodiffError(
+    `weight ${name}: expected ${trains ? 'finite values' : 'numbers'}, got ${values[wrong]} at index ${wrong}${remedy}`,
+    { code: 'bad-request', name, index: wrong },
+  );
+}
+
 /** The tensors' values one after another. */
-function flatten(tensors: readonly Tensor[]): Float32Array {
+function flatten(tensors: readonly Tensor[], trains: boolean): Float32Array {
+  for (const tensor of tensors) checkValues(tensor, trains);
   const { slots, length } = createLayout(tensors);
   const vector = new Float32Array(length);
   slots.forEach(({ offset }, index) => {
@@ -35,7 +49,8 @@ const asInput = ({ name, type, shape }: Tensor): ValueInfo => ({ name, type, sha
 
 /**
  * Turns the declared initializers and all other large float32 ones into inputs. Declarations without an initializer
- * (adapters) come after the others; they are inputs already and have no values here.
+ * (adapters) come after the others; they are inputs already and have no values here. Throws `AutodiffError`
+ * `bad-request` for a weight that holds NaN, or trains and is infinite.
  */
 export function takeWeightsOut(model: Model, declarations: readonly ParameterDeclaration[]): WithoutWeights {
   const declared = new Set(declarations.map(({ name }) => name));
@@ -60,8 +75,8 @@ export function takeWeightsOut(model: Model, declarations: readonly ParameterDec
         initializers: initializers.filter((tensor) => !leaving.has(tensor)),
       },
     },
-    parameters: flatten(trained),
-    frozen: flatten(frozen),
+    parameters: flatten(trained, true),
+    frozen: flatten(frozen, false),
   };
 }
 
@@ -87,7 +102,8 @@ export function frozenOf(model: Model): readonly FrozenWeight[] {
     const input = inputs.get(name);
     if (input?.type !== 'float32' || input.shape?.join() !== shape.join())
       throw new AutodiffError(
-        `metadata ${frozenKey}: expected ${name} to be a float32 input of shape [${shape}], got ${input ? `${input.type} [${input.shape}]` : 'no such input'}`,
+        `metadata ${frozenKey}: expected ${name} to be a float32 input of shape [${shape}], ` +
+          `got ${input ? `${input.type} [${input.shape}]` : 'no such input'}`,
         { code: 'bad-request', name },
       );
   }

@@ -1,4 +1,14 @@
-import { type Dimension, floatOf, int, intOf, ints, intsOf, type Tensor, textOf } from '@murmuration/onnx';
+import {
+  type Dimension,
+  describeNode,
+  floatOf,
+  int,
+  intOf,
+  ints,
+  intsOf,
+  type Tensor,
+  textOf,
+} from '@murmuration/onnx';
 import { AutodiffError } from '../errors.ts';
 import {
   cropping,
@@ -30,7 +40,7 @@ function constantNumbers({ backward, node }: RuleContext, value: string): readon
 function sizeOf({ node }: RuleContext, value: string, size: unknown): number {
   if (typeof size === 'number') return size;
   throw new AutodiffError(
-    `node ${node.name} (Resize): expected numbers as resized sizes of ${value}, got ${size}`,
+    `${describeNode(node)}: expected numbers as resized sizes of ${value}, got ${size}`,
     {
       code: 'unknown-shape',
       node: node.name,

@@ -7,7 +7,7 @@
  * gradients to `contribute`. To differentiate the subgraph it makes a model of the body, in which the outer values are
  * declared as inputs, starts `createBackward` on it and calls `appendGradients` of `reverse.ts` with `context.table`.
  */
-import type { Attributes, Dimension, Node } from '@murmuration/onnx';
+import { type Attributes, type Dimension, describeNode, type Node } from '@murmuration/onnx';
 import type { Backward } from '../backward.ts';
 import { AutodiffError } from '../errors.ts';
 
@@ -61,7 +61,7 @@ export const fromFront = (axis: number, rank: number): number => (axis < 0 ? axi
 
 /** The error of a rule that cannot differentiate its node as it is set: says what was expected and what came. */
 export const unsupported = (node: Node, what: string): AutodiffError =>
-  new AutodiffError(`node ${node.name} (${node.operator}): ${what}`, {
+  new AutodiffError(`${describeNode(node)}: ${what}`, {
     code: 'unsupported',
     operator: node.operator,
     node: node.name,

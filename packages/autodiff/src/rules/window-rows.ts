@@ -148,7 +148,9 @@ function swapInside(backward: Backward, matrix: string, a: number, b: number): s
   return op('Reshape', [op('Transpose', [split], { perm: ints([0, 2, 1]) }), graph.int64s([-1, a * b])]);
 }
 
-/** What each window covers, one row per output position: [batch · outputs, taps · channels], or taps inside channels. */
+/**
+ * What each window covers, one row per output position: [batch · outputs, taps · channels], or taps inside channels.
+ */
 function gatheredInputs(backward: Backward, x: string, rows: RowWindow): string {
   const taps = product(rows.window.kernel);
   const name = `window:${describe(rows)}`;

@@ -185,7 +185,9 @@ export function spreadBack(
   );
 }
 
-/** [batch, group · c, …] as [c, group · batch, …]: channels in the place of the batch, for one convolution per group. */
+/**
+ * [batch, group · c, …] as [c, group · batch, …]: channels in the place of the batch, for one convolution per group.
+ */
 function channelsFirst(backward: Backward, value: string, group: number): string {
   const { op, graph } = backward;
   const [, channels, ...sizes] = backward.shapeOf(value);

@@ -26,7 +26,8 @@ export interface Checked {
 
 /**
  * Float inputs that say how to compute and are constants in any model, or that rules want to be constants: ratios,
- * scales, class weights; and running statistics, whose gradient is a step of their average. Their gradients are not asked for.
+ * scales, class weights; and running statistics, whose gradient is a step of their average. Their gradients are not
+ * asked for.
  */
 const settings: Readonly<Record<string, readonly number[]>> = {
   BatchNormalization: [3, 4],
@@ -195,7 +196,9 @@ function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
   return Math.max(0, ...values.map((value, index) => Math.abs(value - (b[index] ?? Number.NaN)))) / largest;
 }
 
-/** Gradients by all inputs of a case, with some of their sizes as symbols; undefined where a rule needs to know them. */
+/**
+ * Gradients by all inputs of a case, with some of their sizes as symbols; undefined where a rule needs to know them.
+ */
 async function gradientsOf(
   stored: ConformanceCase,
   symbols: Symbols,

@@ -69,7 +69,10 @@ export function readThirdParty({ path }: ThirdPartyFile): ThirdPartyReference {
   return { ...reference, sketches };
 }
 
-/** A float32 tensor of values between two numbers, 2^24 steps apart, the same as in scripts/model-fixtures/third_party.py. */
+/**
+ * A float32 tensor of values between two numbers, 2^24 steps apart, the same as in
+ * scripts/model-fixtures/third_party.py.
+ */
 export function drawn(
   shape: readonly number[],
   seed: number,

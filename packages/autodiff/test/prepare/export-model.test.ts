@@ -7,7 +7,13 @@ import { exportModel, prepareTraining, type WithoutWeights } from '../../src/ind
 function prepared(weight: string, y: string): WithoutWeights {
   const builder = createGraphBuilder('line');
   const x = builder.input('x', 'float32', ['batch', 4]);
-  builder.initializer(float32Tensor(weight, Float32Array.from({ length: 12 }, Math.sin), [4, 3]));
+  builder.initializer(
+    float32Tensor(
+      weight,
+      Float32Array.from({ length: 12 }, (_, index) => Math.sin(index)),
+      [4, 3],
+    ),
+  );
   builder.output(builder.node('MatMul', [x, weight], {}, y), 'float32', ['batch', 3]);
   return prepareTraining(builder.model(), { loss: { kind: 'mse' }, trains: { kind: 'all' } });
 }

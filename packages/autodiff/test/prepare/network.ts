@@ -1,4 +1,7 @@
-/** A small forward file for the tests of preparing: embedding, Gemm, MatMul, a weight behind a Transpose, LayerNormalization. */
+/**
+ * A small forward file for the tests of preparing: embedding, Gemm, MatMul, a weight behind a Transpose,
+ * LayerNormalization.
+ */
 import { createRandom } from '@murmuration/base';
 import { createGraphBuilder, float32Tensor, int, ints, type Model, type Tensor } from '@murmuration/onnx';
 

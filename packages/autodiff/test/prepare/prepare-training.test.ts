@@ -140,32 +140,63 @@ test('prepareTraining leaves out what patterns exclude', () => {
   );
 });
 
-test('prepareTraining ties a matrix that was written twice, also transposed', async () => {
-  const values = Float32Array.from({ length: 12 }, (_, index) => Math.sin(index));
-  const transposed = Float32Array.from(
-    { length: 12 },
-    (_, i) => values[(i % 3) * 4 + Math.floor(i / 3)] as number,
+/** Looks tokens up in `table` [5, 3] and gives scores by a head that an exporter wrote `transposed` or not. */
+function copiedHead(head: 'transposed' | 'as it was'): Model {
+  const values = Float32Array.from({ length: 15 }, (_, index) => Math.sin(index));
+  const byColumn = values.map((_, i) => values[(i % 5) * 3 + Math.floor(i / 5)] as number);
+  const builder = createGraphBuilder('copied');
+  builder.input('x', 'int64', ['batch']);
+  builder.initializer(float32Tensor('table', values, [5, 3]));
+  builder.initializer(
+    head === 'transposed'
+      ? float32Tensor('head', byColumn, [3, 5])
+      : float32Tensor('head', values.slice(), [5, 3]),
   );
-  const builder = createGraphBuilder('tied');
-  builder.input('x', 'float32', ['batch', 4]);
-  builder.initializer(float32Tensor('in', transposed, [4, 3]));
-  builder.initializer(float32Tensor('again', transposed, [4, 3]));
-  builder.initializer(float32Tensor('out', values, [3, 4]));
-  const hidden = builder.node('Add', [
-    builder.node('MatMul', ['x', 'in']),
-    builder.node('MatMul', ['x', 'again']),
-  ]);
-  builder.node('MatMul', [hidden, 'out'], {}, 'y');
+  const hidden = builder.node('Tanh', [builder.node('Gather', ['table', 'x'])]);
+  if (head === 'transposed') builder.node('MatMul', [hidden, 'head'], {}, 'y');
+  else builder.node('Gemm', [hidden, 'head'], { transB: int(1) }, 'y');
   builder.output('y', 'float32');
-  const file = builder.model();
-  const { model, parameters } = prepareTraining(file, { loss: { kind: 'mse' }, trains: { kind: 'all' } });
-  assert.deepEqual(
-    parametersOf(model).map(({ name }) => name),
-    ['in'],
-  );
-  const x = tensor([2, 4], [1, 2, 3, 4, 5, 6, 7, 8]);
-  const exported = exportModel(model, { parameters });
-  assertClose(await run(exported, 'y', { x }), await run(file, 'y', { x }), 1e-4);
+  return builder.model();
+}
+
+for (const head of ['transposed', 'as it was'] as const)
+  test(`prepareTraining ties a head to the embedding of which it is a copy, ${head}`, async () => {
+    const file = copiedHead(head);
+    const request = { loss: { kind: 'mse' }, trains: { kind: 'all' } } as const;
+    const { model, parameters, tied } = prepareTraining(file, request);
+    const names = parametersOf(model).map(({ name }) => name);
+    assert.deepEqual([names, tied], [['table'], [{ head: 'head', embedding: 'table' }]]);
+    const x = tensor([4], [1n, 2n, 3n, 4n] as never, 'int64');
+    const exported = exportModel(model, { parameters });
+    assertClose(await run(exported, 'y', { x }), await run(file, 'y', { x }), 1e-4);
+    const apart = prepareTraining(file, { ...request, tying: false });
+    assert.deepEqual([parametersOf(apart.model).length, apart.tied], [2, []]);
+  });
+
+test('prepareTraining leaves layers apart that begin with the same values', () => {
+  const builder = createGraphBuilder('layers');
+  let hidden = builder.input('x', 'float32', ['batch', 3]);
+  const unit = [1, 0, 0, 0, 1, 0, 0, 0, 1];
+  for (const name of ['first', 'second', 'third']) {
+    builder.initializer(float32Tensor(name, unit, [3, 3]));
+    hidden = builder.node('Tanh', [builder.node('MatMul', [hidden, name])]);
+  }
+  builder.output(hidden, 'float32');
+  const request = { loss: { kind: 'mse' }, trains: { kind: 'all' } } as const;
+  const { model, tied } = prepareTraining(builder.model(), request);
+  const names = parametersOf(model).map(({ name }) => name);
+  assert.deepEqual([names, tied], [['first', 'second', 'third'], []]);
+});
+
+test('prepareTraining keeps one weight that the file shares through Identity', () => {
+  const builder = createGraphBuilder('shared');
+  builder.input('x', 'float32', ['batch', 2]);
+  builder.initializer(float32Tensor('weight', [1, 2, 3, 4], [2, 2]));
+  const again = builder.node('Identity', ['weight']);
+  const hidden = builder.node('Tanh', [builder.node('MatMul', ['x', 'weight'])]);
+  builder.output(builder.node('MatMul', [hidden, again]), 'float32');
+  const request = { loss: { kind: 'mse' }, trains: { kind: 'all' } } as const;
+  assert.equal(parametersOf(prepareTraining(builder.model(), request).model).length, 1);
 });
 
 test('prepareTraining takes large frozen weights out of the graph', () => {
@@ -181,6 +212,35 @@ test('prepareTraining takes large frozen weights out of the graph', () => {
   });
   assert.deepEqual(frozenOf(prepared.model), [{ name: 'a', shape: [40, 40] }]);
   assert.equal(prepared.frozen.length, 1_600);
+});
+
+/** A product with `a` [40, 40] and one with `b` [40, 2], one value of each given. */
+function products(a: number, b: number): Model {
+  const builder = createGraphBuilder('products');
+  builder.input('x', 'float32', ['batch', 40]);
+  builder.initializer(float32Tensor('a', new Float32Array(1_600).fill(0.1).fill(a, 7, 8), [40, 40]));
+  builder.initializer(float32Tensor('b', new Float32Array(80).fill(0.1).fill(b, 3, 4), [40, 2]));
+  builder.node('MatMul', [builder.node('Relu', [builder.node('MatMul', ['x', 'a'])]), 'b'], {}, 'y');
+  builder.output('y', 'float32');
+  return builder.model();
+}
+
+test('prepareTraining refuses weights that are no numbers, and trains no infinite ones', () => {
+  const all: TrainingRequest = { loss: { kind: 'mse' }, trains: { kind: 'all' } };
+  const frozen: TrainingRequest = { ...all, trains: { kind: 'pattern', patterns: ['!a'] } };
+  throwsRequest(
+    all,
+    /weight a: expected finite values, got NaN at index 7; .* !a$/,
+    products(Number.NaN, 0.1),
+  );
+  throwsRequest(all, /weight b: expected finite values, got -Infinity at index 3/, products(0.1, -1 / 0));
+  throwsRequest(frozen, /weight a: expected numbers, got NaN at index 7$/, products(Number.NaN, 0.1));
+  assert.equal(prepareTraining(products(-1 / 0, 0.1), frozen).frozen[7], Number.NEGATIVE_INFINITY);
+});
+
+test('prepareTraining refuses to train in a mode that changes nothing', () => {
+  throwsRequest({ ...textRequest, mode: 'training' }, /expected a Dropout or a BatchNormalization, got none/);
+  prepareTraining(normalizing(), { loss: { kind: 'mse' }, trains: { kind: 'all' }, mode: 'training' });
 });
 
 const adapted: TrainingRequest = {

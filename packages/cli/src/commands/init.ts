@@ -1,11 +1,14 @@
-import { publicKeyOf, type RunConfigInput, runDefaults, second } from '@murmuration/base';
+import type { Tie } from '@murmuration/autodiff';
+import { type PeerId, publicKeyOf, type RunConfigInput, runDefaults, second } from '@murmuration/base';
+import type { CreatedRun, RunOptions } from '@murmuration/peer';
 import { openStore } from '@murmuration/store';
 import { type Command, Option } from 'commander';
 import { CliError } from '../errors.ts';
 import { formatRunLink } from '../run-link.ts';
 import type { ModelOptions } from '../run-model.ts';
+import { printable } from '../text-width.ts';
 import { collect, decimalNumber, wholeNumber, withJson, withStore } from './options.ts';
-import { withTrainingOptions } from './training-options.ts';
+import { tieText, withTrainingOptions } from './training-options.ts';
 
 interface InitOptions extends ModelOptions {
   readonly store: string;
@@ -208,60 +211,77 @@ function refuseIdleOptions(options: InitOptions, command: Command): void {
   }
 }
 
+/** What a run is made of, as the command line says it. */
+const runOptions = (
+  options: InitOptions,
+  self: PeerId,
+  model: RunOptions['model'],
+  nonce: string,
+): RunOptions => ({
+  name: options.name,
+  nonce,
+  founders: [self, ...((options.founder ?? []) as PeerId[])],
+  quorum: options.quorum,
+  rounds: options.rounds,
+  steps: options.steps,
+  overlapSteps: options.overlap,
+  batch: options.batch,
+  inner: {
+    optimizer: optimizers[options.optimizer],
+    learningRate: options.learningRate,
+    weightDecay: options.weightDecay,
+    clipNorm: options.clip,
+    schedule: scheduleOf(options),
+    accumulate: options.accumulate,
+  },
+  model,
+  k: options.k,
+  bits: options.bits === 1 ? 1 : 2,
+  graceMs: Math.round(options.grace * second),
+  viewTimeoutMs: Math.round(options.viewTimeout * second),
+});
+
+/** Says what was founded, and what comes next. */
+function print(
+  { run, runId }: CreatedRun,
+  { name, store, json, address = [] }: InitOptions,
+  { self, link, tied }: { readonly self: PeerId; readonly link: string; readonly tied: readonly Tie[] },
+): void {
+  const { parameters } = run.initial;
+  if (json) {
+    console.log(JSON.stringify({ runId, link, peer: self, parameters, tied }));
+    return;
+  }
+  const samples = run.data.kind === 'text' ? 'folder of text' : 'folder of .npy files';
+  console.log(
+    `run          ${name} (${parameters.toLocaleString('en')} parameters, ${run.rounds} rounds)\n` +
+      tied.map((tie) => `${printable(tieText(tie))}\n`).join('') +
+      `id           ${runId}\nthis peer    ${self}\nlink         ${link}\n\n` +
+      `Next: npm run murmur -- start --store ${store} --data <${samples}>` +
+      (address.length === 0
+        ? '\n(`murmur start` prints the addresses that belong into the link as ?peer=…)'
+        : ''),
+  );
+}
+
 async function initRun(options: InitOptions, command: Command): Promise<void> {
   refuseIdleOptions(options, command);
   for (const founder of options.founder ?? []) publicKeyOf(founder);
   const { chooseModel } = await import('../run-model.ts');
   const { createRun, freshNonce, storeRun } = await import('@murmuration/peer');
-  const model = chooseModel(options);
+  const { model, tied } = chooseModel(options);
   const store = openStore({ directory: options.store });
   try {
     if (store.runId)
       throw new CliError(`${options.store} belongs to run ${store.runId} already: choose another --store`, {
         code: 'store-exists',
       });
-    const created = createRun({
-      name: options.name,
-      nonce: freshNonce(),
-      founders: [store.identity.peer, ...(options.founder ?? [])].map(
-        (founder) => founder as typeof store.identity.peer,
-      ),
-      quorum: options.quorum,
-      rounds: options.rounds,
-      steps: options.steps,
-      overlapSteps: options.overlap,
-      batch: options.batch,
-      inner: {
-        optimizer: optimizers[options.optimizer],
-        learningRate: options.learningRate,
-        weightDecay: options.weightDecay,
-        clipNorm: options.clip,
-        schedule: scheduleOf(options),
-        accumulate: options.accumulate,
-      },
-      model,
-      k: options.k,
-      bits: options.bits === 1 ? 1 : 2,
-      graceMs: Math.round(options.grace * second),
-      viewTimeoutMs: Math.round(options.viewTimeout * second),
-    });
-    const { run, runId } = created;
-    const peers = (options.address ?? []).map((address) => `${address}/p2p/${store.identity.peer}`);
-    const link = formatRunLink({ runId, peers });
+    const { peer } = store.identity;
+    const created = createRun(runOptions(options, peer, model, freshNonce()));
+    const peers = (options.address ?? []).map((address) => `${address}/p2p/${peer}`);
+    const link = formatRunLink({ runId: created.runId, peers });
     await storeRun(store, created);
-    if (options.json)
-      console.log(
-        JSON.stringify({ runId, link, peer: store.identity.peer, parameters: run.initial.parameters }),
-      );
-    else
-      console.log(
-        `run          ${options.name} (${run.initial.parameters.toLocaleString('en')} parameters, ${run.rounds} rounds)\n` +
-          `id           ${runId}\nthis peer    ${store.identity.peer}\nlink         ${link}\n\n` +
-          `Next: npm run murmur -- start --store ${options.store} --data <${run.data.kind === 'text' ? 'folder of text' : 'folder of .npy files'}>` +
-          (peers.length === 0
-            ? '\n(`murmur start` prints the addresses that belong into the link as ?peer=…)'
-            : ''),
-      );
+    print(created, options, { self: peer, link, tied });
   } finally {
     store.close();
   }

@@ -51,6 +51,7 @@ function print(block: LedgerRound, unit: string, json: boolean): void {
   );
   for (const { author, tokens, steps, loss, blobBytes, baseHeight } of contributions)
     console.log(
-      `    …${author.slice(-8)}  ${formatCount(tokens)} ${unit} in ${steps} steps from round ${baseHeight}, loss ${loss.toFixed(3)}, ${formatBytes(blobBytes)}`,
+      `    …${author.slice(-8)}  ${formatCount(tokens)} ${unit} in ${steps} steps ` +
+        `from round ${baseHeight}, loss ${loss.toFixed(3)}, ${formatBytes(blobBytes)}`,
     );
 }

@@ -49,14 +49,16 @@ export function addStatus(program: Command): void {
             ? [
                 [
                   'training',
-                  `step ${saved.status.step}, loss ${saved.status.loss?.toFixed(3) ?? '–'}, ${formatCount(saved.status.tokensPerSecond)} ${saved.status.unit}/s`,
+                  `step ${saved.status.step}, loss ${saved.status.loss?.toFixed(3) ?? '–'}, ` +
+                    `${formatCount(saved.status.tokensPerSecond)} ${saved.status.unit}/s`,
                 ],
                 ...(saved.status.device
                   ? [['device', `${saved.status.device.name}: ${saved.status.device.reason}`]]
                   : []),
                 [
                   'traffic',
-                  `${formatBytes(saved.status.traffic.sent)} sent, ${formatBytes(saved.status.traffic.received)} received`,
+                  `${formatBytes(saved.status.traffic.sent)} sent, ` +
+                    `${formatBytes(saved.status.traffic.received)} received`,
                 ],
                 ['as of', new Date(saved.timeMs).toISOString()],
               ]

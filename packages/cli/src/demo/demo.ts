@@ -227,7 +227,9 @@ export class Demo {
     if (event.kind === 'ended') this.#noteEnd();
     if (event.kind === 'diverged') {
       const { round, computed, expected } = event;
-      const text = `the ${languageName(peer.language)} peer computed ${computed} at round ${round}, the others certified ${expected}`;
+      const text =
+        `the ${languageName(peer.language)} peer computed ${computed} at round ${round}, ` +
+        `the others certified ${expected}`;
       this.#failure.reject(new CliError(text, { code: 'demo-failed', round }));
     }
     const words = wordsFor(event, peer.language, peer === this.#peers[0]);

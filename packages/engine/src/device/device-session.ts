@@ -6,6 +6,7 @@
 import { createGraphBuilder, type Model, writeModel } from '@murmuration/onnx';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { EngineError } from '../errors.ts';
+import { ownErrorsOnly } from '../session.ts';
 import { rewriteForWebgpu } from './webgpu-graph.ts';
 
 /** Channels stay where they are: moving them to the end breaks graphs with Resize in this version of onnxruntime. */
@@ -48,7 +49,7 @@ async function load(
       executionProviders: [webgpuProvider],
       graphOptimizationLevel: 'all',
       freeDimensionOverrides: dimensions,
-      logSeverityLevel: 3,
+      logSeverityLevel: ownErrorsOnly,
       preferredOutputLocation: Object.fromEntries(
         model.graph.outputs.map(({ name }) => [name, hostOutputs.includes(name) ? 'cpu' : 'gpu-buffer']),
       ),

@@ -26,9 +26,13 @@ export interface DeviceChoice {
 /** Messages of drivers can be pages long. */
 const reasonLengthMax = 300;
 
-/** A message in one line. */
-export const oneLine = (text: string): string =>
-  text.trim().replaceAll(/\s+/g, ' ').slice(0, reasonLengthMax);
+/** A message in one line; of a long one the beginning, up to a word's end. */
+export function oneLine(text: string): string {
+  const line = text.trim().replaceAll(/\s+/g, ' ');
+  if (line.length <= reasonLengthMax) return line;
+  const cut = line.slice(0, reasonLengthMax);
+  return `${cut.slice(0, Math.max(cut.lastIndexOf(' '), reasonLengthMax / 2))} …`;
+}
 
 /** What a device did with the trial's products of matrices. */
 export type TrialResult =

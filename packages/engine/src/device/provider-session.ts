@@ -5,7 +5,7 @@
 import { type Model, writeModel } from '@murmuration/onnx';
 import { InferenceSession } from 'onnxruntime-node';
 import { EngineError } from '../errors.ts';
-import type { InPlaceSession } from '../session.ts';
+import { type InPlaceSession, ownErrorsOnly } from '../session.ts';
 import { type AcceleratorName, oneLine } from './devices.ts';
 
 /** Loads a graph with symbolic sizes fixed by `dimensions`. Throws `EngineError` `device-failed`. */
@@ -26,7 +26,7 @@ export async function createProviderSession(
     // DirectML takes no planned memory; the others gain nothing from it that was measured.
     enableMemPattern: false,
     freeDimensionOverrides: dimensions,
-    logSeverityLevel: 3,
+    logSeverityLevel: ownErrorsOnly,
   };
   const session = await InferenceSession.create(writeModel(model), options).catch((error: unknown) => {
     throw failure('does not take the graph', error);

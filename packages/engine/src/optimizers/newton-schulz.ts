@@ -15,8 +15,9 @@ export interface Orthogonalizer {
 }
 
 /**
- * Adds the iteration to a graph: gives the orthogonal one of a matrix [rows, columns], named `orthogonal`. A tall matrix
- * is multiplied from the right (A = XᵀX), so that A is the smaller square, which gives the same as transposing it twice.
+ * Adds the iteration to a graph: gives the orthogonal one of a matrix [rows, columns], named `orthogonal`. A tall
+ * matrix is multiplied from the right (A = XᵀX), so that A is the smaller square, which gives the same as transposing
+ * it twice.
  */
 export function orthogonalize(
   graph: GraphBuilder,

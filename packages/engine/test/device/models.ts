@@ -103,7 +103,10 @@ export function recurrent(): Model {
   return layers.model(graph.node('MatMul', [state, layers.weight('head', [5, 3])]), label);
 }
 
-/** `row` [n, 6] and `label`: batch normalization of rows, root-mean-square normalization, many pieces, and the sums of exponentials. */
+/**
+ * `row` [n, 6] and `label`: batch normalization of rows, root-mean-square normalization, many pieces, and the sums of
+ * exponentials.
+ */
 export function rewritten(): Model {
   const layers = new Layers('rewritten');
   const { graph } = layers;

@@ -88,3 +88,10 @@ test('resolveDevice tries a real device in a process of its own', async () => {
     else process.env.VK_DRIVER_FILES = before;
   }
 });
+
+test('resolveDevice cuts the reason of a driver that says much behind a word', async () => {
+  const facts = machine({ webgpu: failed('No supported adapters. '.repeat(50)) });
+  const { reason } = await resolveDevice('webgpu', facts);
+  assert.match(reason, /^webgpu does not start: (No supported adapters\. )+(No |No supported )?…$/);
+  assert.ok(reason.length < 400);
+});

@@ -1,10 +1,10 @@
 /**
  * Branches and loops. A branch is inferred once, and not at all when its condition is known to choose the other one.
  * Where it is not, a branch whose shapes contradict each other is one that cannot run: sizes are often what the
- * condition is about. What is known is then what is known of the other branch. A loop's body is inferred with what is known of the carried values
- * before the first turn; if they come out otherwise, again with what both have in common, and if that does not hold
- * either, with nothing known. Deep inside other bodies the first attempts are left out, so that nesting costs no
- * more than a constant factor.
+ * condition is about. What is known is then what is known of the other branch. A loop's body is inferred with what is
+ * known of the carried values before the first turn; if they come out otherwise, again with what both have in common,
+ * and if that does not hold either, with nothing known. Deep inside other bodies the first attempts are left out, so
+ * that nesting costs no more than a constant factor.
  */
 import { unknown } from '../dimension.ts';
 import { OnnxError } from '../errors.ts';

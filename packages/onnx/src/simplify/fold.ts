@@ -71,7 +71,10 @@ const readsAll = (operator: string): boolean => operator.startsWith('Reduce') ||
 const foldOf = ({ domain, operator }: Node): Fold | undefined =>
   domain === '' && Object.hasOwn(folds, operator) ? folds[operator] : undefined;
 
-/** Elements that `foldNode` reads at most, whatever comes of it; most operators read as many of the first input as they write. */
+/**
+ * Elements that `foldNode` reads at most, whatever comes of it; most operators read as many of the first input as they
+ * write.
+ */
 export function foldCost(node: Node, inputs: readonly (Tensor | undefined)[]): number {
   if (!foldOf(node)) return 0;
   const [first = 0, ...others] = inputs.map((input) => input?.data.length ?? 0);

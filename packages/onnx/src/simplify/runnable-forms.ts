@@ -1,8 +1,8 @@
 /**
  * Forms that onnxruntime 1.30 runs, in the place of others that mean the same, found in files that exporters write:
  *
- * - Pad gets pads for all axes. The transpose optimizer moves Transpose past Pad and reorders `pads` as if there were no
- *   `axes`.
+ * - Pad gets pads for all axes. The transpose optimizer moves Transpose past Pad and reorders `pads` as if there were
+ *   no `axes`.
  * - RotaryEmbedding without positions gets angles for every sequence of the batch. PyTorch writes one table for all,
  *   which the kernel refuses.
  */

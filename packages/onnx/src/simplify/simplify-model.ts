@@ -75,7 +75,9 @@ function attributeKey([name, attribute]: readonly [string, Attribute]): string |
     : `${name}=${contentOf(attribute.value)}`;
 }
 
-/** Equal texts for nodes that compute the same; nothing for those that are never merged, or where texts get too long. */
+/**
+ * Equal texts for nodes that compute the same; nothing for those that are never merged, or where texts get too long.
+ */
 function expressionOf(node: Node, session: Session): string | undefined {
   const named = node.inputs.reduce((sum, input) => sum + input.length, 0);
   if (named > session.expressionCharacters) return undefined;
@@ -237,7 +239,10 @@ function withUniqueNames(graph: Graph, seen: Set<string>, names: Names): Graph {
   return { ...unique, nodes };
 }
 
-/** Whether shape inference knows a value completely that a node still computes, or enough to give a node the form that runs. */
+/**
+ * Whether shape inference knows a value completely that a node still computes, or enough to give a node the form that
+ * runs.
+ */
 function learnedFrom({ graph }: Model, known: ReadonlyMap<string, KnownValue>): boolean {
   const constants = new Set(graph.initializers.map(({ name }) => name));
   return graph.nodes.some((node) => {

@@ -1,3 +1,4 @@
+import { describeNode } from '../describe-node.ts';
 import { OnnxError } from '../errors.ts';
 import type { KnownValue } from '../infer-shapes.ts';
 import type { Attributes, Node, Tensor } from '../model.ts';
@@ -53,7 +54,7 @@ export function withInput(node: Node, index: number, value: string): Node {
 
 /** Throws `OnnxError` `unsupported` for an old form that has no counterpart. */
 export function refuse(node: Node, expected: string): never {
-  throw new OnnxError(`node ${JSON.stringify(node.name)} (${node.operator}): expected ${expected}`, {
+  throw new OnnxError(`${describeNode(node)}: expected ${expected}`, {
     code: 'unsupported',
     node: node.name,
     operator: node.operator,

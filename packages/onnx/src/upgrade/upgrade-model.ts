@@ -138,9 +138,9 @@ function checkedOpset(model: Model): number {
 
 /**
  * The same model in opset 23 of the default domain, from any opset 7 to 23; other domains stay as they are. Labelled
- * with opset 21 where onnxruntime needs that (`withRunnableOpset`). A model that is in this form already is given back. Throws `OnnxError`: `unsupported` for other opsets and for the few old
- * forms without a counterpart (Scan of opset 8, saved statistics of BatchNormalization), `invalid-model` when shapes
- * contradict each other.
+ * with opset 21 where onnxruntime needs that (`withRunnableOpset`). A model that is in this form already is given back.
+ * Throws `OnnxError`: `unsupported` for other opsets and for the few old forms without a counterpart (Scan of opset 8,
+ * saved statistics of BatchNormalization), `invalid-model` when shapes contradict each other.
  */
 export function upgradeModel(model: Model): Model {
   const version = checkedOpset(model);

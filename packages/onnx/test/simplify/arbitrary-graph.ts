@@ -210,7 +210,10 @@ const step: fc.Arbitrary<Step> = fc.record({
   setting: fc.nat(11),
 });
 
-/** Models with the inputs `x` (float32 [2, 3]), `flag` and `count` (bool and int64 scalars) that compute with it, its shape and constants. */
+/**
+ * Models with the inputs `x` (float32 [2, 3]), `flag` and `count` (bool and int64 scalars) that compute with it, its
+ * shape and constants.
+ */
 export const arbitraryGraph: fc.Arbitrary<Model> = fc
   .array(step, { minLength: 1, maxLength: 25 })
   .map((list) => {

@@ -45,6 +45,13 @@ async function simplified(write: (builder: GraphBuilder, x: string) => void): Pr
   return simple;
 }
 
+/** onnxruntime drops a Cast to the same type also where a body captures its output, and then misses that value. */
+const expectedOf = (model: Model, feeds: Readonly<Record<string, Tensor>>) =>
+  runModel(model, feeds).catch((error: Error) => {
+    fc.pre(!/Missing Input/.test(error.message));
+    throw error;
+  });
+
 test('simplifyModel keeps what onnxruntime computes, bit for bit', async () => {
   await fc.assert(
     fc.asyncProperty(arbitraryGraph, fc.boolean(), fc.nat({ max: 3 }), async (model, flag, count) => {
@@ -56,7 +63,7 @@ test('simplifyModel keeps what onnxruntime computes, bit for bit', async () => {
       const simple = simplifyModel(model);
       checkModel(simple);
       assert.deepEqual(simplifyModel(simple), simple);
-      assertClose(await runModel(simple, feeds), await runModel(model, feeds), 0);
+      assertClose(await runModel(simple, feeds), await expectedOf(model, feeds), 0);
     }),
     { numRuns: 300 },
   );
