@@ -79,7 +79,7 @@ function gptCase(name: string, size: Transformer): StepCase {
   };
 }
 
-/** A GPT-2 as PyTorch exports it, made a training model as any file of a newcomer is. */
+/** A GPT-2 as PyTorch exports it, prepared like any other file. */
 function exportedCase(name: string, size: Transformer, how: { dynamo: boolean; opset: number }): StepCase {
   const { batch, used, steps, pairs, ...config } = size;
   const pytorch = { model: 'gpt2', ...config, batch, used };
