@@ -297,6 +297,7 @@ class RunningPeer implements Peer {
     this.#abort.abort();
     for (const interval of this.#intervals) clearInterval(interval);
     this.#loopDelay.stop();
+    if (this.#session) saveStatus(this.#store, this.status());
     await this.#session?.stop();
     this.#saveAddresses();
     await this.#network?.stop();
