@@ -99,12 +99,38 @@ export function publicKeyOf(peer: string): Uint8Array {
   return bytes.slice(ed25519Prefix.length);
 }
 
-/** Deterministic dag-cbor: equal values give equal bytes, whatever the order of their keys. */
-export const encodeCbor = (value: unknown): Uint8Array => dagCbor.encode(value);
+/**
+ * Deterministic dag-cbor: equal values give equal bytes, whatever the order of their keys. The bytes are copied out of
+ * the platform's buffer pool: of what is kept there, each may keep 64 KiB.
+ */
+export const encodeCbor = (value: unknown): Uint8Array => new Uint8Array(dagCbor.encode(value));
 
-/** Strict dag-cbor: non-canonical bytes, deep nesting and rubbish all end in `DigestError`. */
-export function decodeCbor(bytes: Uint8Array): unknown {
+/**
+ * Data items in encoded CBOR: one per number, text, byte string, list, map and so on. It walks over their heads and
+ * allocates nothing. Counting ends above `max`, and where the bytes do.
+ */
+function countItems(bytes: Uint8Array, max: number): number {
+  let count = 0;
+  for (let at = 0; at < bytes.length && count <= max; count++) {
+    const head = bytes[at++] as number;
+    const wide = head & 31;
+    const width = wide >= 24 && wide <= 27 ? 1 << (wide - 24) : 0;
+    let argument = width === 0 ? wide : 0;
+    for (let i = 0; i < width; i++) argument = argument * 256 + (bytes[at + i] ?? 0);
+    const isString = head >> 5 === 2 || head >> 5 === 3;
+    at += width + (isString ? argument : 0);
+  }
+  return count;
+}
+
+/**
+ * Strict dag-cbor: non-canonical bytes, deep nesting and rubbish all end in `DigestError`. Each of the `itemsMax`
+ * values that may be in it takes some hundred bytes of memory, however short it is encoded.
+ */
+export function decodeCbor(bytes: Uint8Array, itemsMax: number = Number.POSITIVE_INFINITY): unknown {
   try {
+    if (itemsMax < bytes.length && countItems(bytes, itemsMax) > itemsMax)
+      throw new Error(`more than ${itemsMax} values`);
     const value: unknown = dagCbor.decode(bytes);
     if (!equals(dagCbor.encode(value), bytes)) throw new Error('not the canonical encoding');
     return value;
@@ -115,21 +141,4 @@ export function decodeCbor(bytes: Uint8Array): unknown {
       { cause },
     );
   }
-}
-
-/**
- * Merkle root of RFC 6962: leaves and nodes hashed under different prefixes, split at the largest power of two.
- * `hash` defaults to the portable SHA-256. The root of no leaves is the hash of the empty string.
- */
-export function merkleRoot(
-  leaves: readonly Uint8Array[],
-  hash: (bytes: Uint8Array) => Uint8Array = sha256,
-): Uint8Array {
-  if (leaves.length === 0) return hash(new Uint8Array());
-  if (leaves.length === 1) return hash(concat([Uint8Array.of(0), leaves[0] as Uint8Array]));
-  let split = 1;
-  while (split * 2 < leaves.length) split *= 2;
-  const left = merkleRoot(leaves.slice(0, split), hash);
-  const right = merkleRoot(leaves.slice(split), hash);
-  return hash(concat([Uint8Array.of(1), left, right]));
 }

@@ -34,6 +34,7 @@ export const exampleRun: RunConfigInput = {
   quorum: 'crash',
   founders: [peerIdOf(new Uint8Array(32).fill(1))],
   invitationSignatures: 1,
+  membership: { votersMax: 64, earnedAfter: 0, silentAfter: 0, stallMs: 0 },
   lateHeights: 4,
   snapshotEvery: 64,
   rounds: 1_000,

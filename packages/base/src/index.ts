@@ -12,6 +12,7 @@ export * from './digest.ts';
 export * from './errors.ts';
 export * from './example-run.ts';
 export * from './layout.ts';
+export * from './merkle.ts';
 export * from './random.ts';
 export * from './run-config.ts';
 export * from './run-defaults.ts';

@@ -179,6 +179,19 @@ const runConfigSchema = z.strictObject({
   founders: z.array(peerId).min(1).max(64),
   /** How many founders must sign an invitation. */
   invitationSignatures: z.int().min(1).max(64),
+  membership: z.strictObject({
+    /** Members that vote in one epoch. With more members a committee of so many votes, another one in each epoch. */
+    votersMax: z.int().min(1).max(128),
+    /** `crash` runs: a guest is a member once it is in so many certified rounds; 0: by invitation only. */
+    earnedAfter: z.int().min(0).max(1_000_000),
+    /** `crash` runs: a member retires that was in none of so many rounds; 0: never. */
+    silentAfter: z.int().min(0).max(1_000_000),
+    /** `crash` runs: when nothing was certified for so long, survivors may open a recovery, ms; 0: never. */
+    stallMs: z
+      .int()
+      .min(0)
+      .max(2 ** 31),
+  }),
   /** A contribution may enter a block up to this many heights after its base. */
   lateHeights: z.int().min(1).max(16),
   /** Members keep the state of the last two heights divisible by this. */
@@ -256,9 +269,17 @@ export function parseRunConfig(value: unknown): RunConfig {
           ? `outer: expected rising fromRound that start at 0, got ${outerStarts}`
           : schedule.kind === 'wsd' && schedule.decayRounds > run.rounds
             ? `inner.schedule.decayRounds: expected at most ${run.rounds} (the rounds), got ${schedule.decayRounds}`
-            : undefined;
+            : problemOfMembership(run);
   if (problem) throw new RunConfigError(`run settings: ${problem}`, { code: 'invalid' });
   return run;
+}
+
+/** What is safe only where nobody lies. */
+function problemOfMembership({ quorum, membership }: RunConfig): string | undefined {
+  if (quorum === 'crash') return undefined;
+  const keys = ['earnedAfter', 'silentAfter', 'stallMs'] as const;
+  const set = keys.find((key) => membership[key] !== 0);
+  return set && `membership.${set}: expected 0 in a byzantine run, got ${membership[set]}`;
 }
 
 /** The canonical bytes of a run's settings: the blob that a newcomer fetches by the run's id. */

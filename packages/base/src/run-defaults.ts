@@ -35,4 +35,10 @@ export const runDefaults = {
   guestShare: 0.25,
   contributionsMax: 256,
   lateHeights: 4,
+  /**
+   * Of `crash` runs; in `byzantine` ones nobody is admitted or retired without a signature. 256 rounds are a minute
+   * where they take a quarter of a second, and hours where they take a minute: who is there for so long is likely to
+   * stay.
+   */
+  membership: { votersMax: 64, earnedAfter: 256, silentAfter: 64, stallMs: 10 * minute },
 } as const;

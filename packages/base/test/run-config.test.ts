@@ -203,7 +203,7 @@ test('decodeRunConfig ends in a typed error, or in another run, on truncated and
 test('runIdOf names the settings as an ordinary blob, and every setting counts', () => {
   const run = parseRunConfig(input);
   const runId = runIdOf(run);
-  assert.equal(runId, 'bafkreif4qm23t5f54zcabp26c7uo2osq2nksu4t5xt4m3f6wd5u76htilu');
+  assert.equal(runId, 'bafkreic7muboifyoice7e5dl7ilcfgfwr2pq7sswmrfcayobkjxzhpf34q');
   assert.equal(runId, nameBlob(encodeRunConfig(run)).cid);
   assert.equal(hasManifest(runId), false);
   assert.deepEqual(runDigest(runId), digestOfCid(runId));

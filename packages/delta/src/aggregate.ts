@@ -71,8 +71,9 @@ export function aggregate(inputs: readonly WeightedDelta[], rule: AggregationRul
   const room = Math.min(sent, length);
   const indices = new Uint32Array(room);
   const values = new Float32Array(room);
-  const sums = new Float64Array(aggregationWindow);
-  const weights = new Float64Array(aggregationWindow);
+  const window = Math.min(aggregationWindow, length);
+  const sums = new Float64Array(window);
+  const weights = new Float64Array(window);
   const cursors = new Uint32Array(inputs.length);
   let count = 0;
   for (let start = 0; start < length && sent > 0; start += aggregationWindow) {
