@@ -1,9 +1,14 @@
-/** The voting rules (PROTOCOL.md): propose, notarize, skip, finalize. Each function takes the one step that is possible now. */
+/**
+ * The voting rules (PROTOCOL.md): propose, notarize, skip, finalize. Each function takes the one step that is possible
+ * now.
+ */
 import type { PeerId } from '@murmuration/base';
 import { cidOfDigest } from '@murmuration/base';
 import { wantList } from './blobs.ts';
-import { type Announcement, buildRecord, encodeList, listCid } from './block-record.ts';
+import { type Announcement, type BlockRecord, buildRecord, encodeList, listCid } from './block-record.ts';
 import { encodeCertificate } from './certificate.ts';
+import { encodeChange } from './change.ts';
+import { derived } from './counted-map.ts';
 import {
   depthMax,
   digestBytes,
@@ -17,23 +22,25 @@ import {
 import { examine, isReachable, resultOf } from './follow.ts';
 import { decodeHeader, encodeHeader, type Header } from './header.ts';
 import type { BlockId } from './index.ts';
-import { parseInvitation } from './invitation.ts';
 import { justifiedBase } from './justify.ts';
-import { nextState, stateRootOf } from './ledger-state.ts';
-import { epochOf, headOf, type Machine, mayVote, type Plan, tipOf, type ViewSlot } from './machine.ts';
+import { memberPeers, nextState, stateRootOf } from './ledger-state.ts';
+import { epochIdOf, epochOf, headOf, type Machine, tipOf } from './machine.ts';
+import type { Plan, ViewSlot } from './machine-parts.ts';
+import { chooseChanges } from './pending-changes.ts';
 import { includable, isWidelyHeld, selectForBlock } from './pool.ts';
-import { expectedMembers, isOver, isUrgent } from './readiness.ts';
+import { expectedMembers, isOver, isSilent, isUrgent } from './readiness.ts';
 import { decide } from './settle.ts';
 import { ownProposal, ownVote, signProposal, signVote } from './sign.ts';
 import type { Proposal } from './statement.ts';
 import { addCertificate, baseOfView, countVote, isActive, proposerOfView, slotOf } from './views.ts';
 import type { Choice } from './vote.ts';
+import { mayVote } from './vote-key.ts';
 import { executionOf } from './weights.ts';
 
 /** Signs a vote, counts it, and takes the certificate in that it may complete. */
-function cast(machine: Machine, choice: Choice, view: number, block: BlockId | undefined): void {
-  const { vote, signature } = signVote(machine, choice, view, block);
-  const certificate = countVote(machine, vote, signature);
+export function cast(machine: Machine, choice: Choice, view: number, block: BlockId | undefined): void {
+  const { vote, ...signed } = signVote(machine, choice, view, block);
+  const certificate = countVote(machine, vote, signed);
   if (!certificate) return;
   if (certificate.choice === 'finalize') decide(machine, certificate);
   else addCertificate(machine, certificate);
@@ -102,14 +109,15 @@ export function notarize(machine: Machine): boolean {
   const tooDeep = base.block.height - tipOf(machine).block.height >= depthMax;
   if (tooDeep && record !== base && record.block.contributions.length > 0) return false;
   const root = examine(machine, record);
-  if (root !== 'equal' || !mayVote(machine) || ownVote(machine, view, 'notarize')) return false;
+  if (root !== 'equal' || !mayVote(machine) || machine.halted !== 'no' || ownVote(machine, view, 'notarize'))
+    return false;
   cast(machine, 'notarize', view, record.block.id);
   return true;
 }
 
 /** Signs finalize for every view that was notarized, unless it was skipped or our root is another. */
 export function finalize(machine: Machine): boolean {
-  if (!mayVote(machine)) return false;
+  if (!mayVote(machine) || machine.halted === 'all') return false;
   for (const [view, { notarized }] of machine.views) {
     if (!notarized?.block || ownVote(machine, view, 'skip') || ownVote(machine, view, 'finalize')) continue;
     if (machine.records.get(notarized.block)?.root === 'different') continue;
@@ -122,7 +130,8 @@ export function finalize(machine: Machine): boolean {
 /** When the view's time is over: signs skip, unless finalize was signed, even after notarizing. */
 export function skip(machine: Machine): boolean {
   const { view } = machine;
-  if (machine.readyAt === undefined || isOver(machine) || !mayVote(machine)) return false;
+  if (machine.readyAt === undefined || isOver(machine) || !mayVote(machine) || machine.halted !== 'no')
+    return false;
   machine.viewDeadline ??= machine.now + timeoutOf(machine);
   if (machine.now < machine.viewDeadline) return false;
   if (ownVote(machine, view, 'skip') || ownVote(machine, view, 'finalize')) return false;
@@ -130,9 +139,13 @@ export function skip(machine: Machine): boolean {
   return true;
 }
 
-/** No time for a proposer that has been silent; otherwise more with every view since the last final block. */
+/**
+ * No time for a proposer that has been silent or has contradicted itself; otherwise more with every view since the last
+ * final block.
+ */
 function timeoutOf(machine: Machine): number {
-  if (!isActive(machine, proposerOfView(machine))) return 0;
+  const proposer = proposerOfView(machine);
+  if (!isActive(machine, proposer) || isSilent(machine, proposer) || machine.evidence.has(proposer)) return 0;
   const grown =
     machine.rules.run.round.viewTimeoutMs *
     viewTimeoutGrowth ** Math.min(64, machine.view - machine.floor - 1);
@@ -140,12 +153,15 @@ function timeoutOf(machine: Machine): number {
 }
 
 /** Whether every contribution that we waited for is held by a quorum, so that waiting longer brings nothing. */
-const isComplete = (machine: Machine): boolean => {
-  const expected = expectedMembers(machine);
-  return includable(machine, headOf(machine)).every(
-    (entry) => !expected.includes(entry.contribution.author) || isWidelyHeld(machine, entry),
-  );
-};
+const isComplete: (machine: Machine) => boolean = derived(
+  (machine) => [includable(machine), expectedMembers(machine), tipOf(machine), machine.peers.revision],
+  (machine) => {
+    const expected = new Set(expectedMembers(machine));
+    return includable(machine).every(
+      (entry) => !expected.has(entry.contribution.author) || isWidelyHeld(machine, entry),
+    );
+  },
+);
 
 /** When a ready proposer stops waiting for others' holdings, or for the finalization that makes a proposal needless. */
 export const proposeAt = (machine: Machine): number =>
@@ -158,19 +174,21 @@ function planRound(machine: Machine, mine: boolean): Plan | undefined {
   if (plan && plan.parent === head.block.id && (!mine || plan.view === machine.view)) return plan;
   const due = machine.now >= proposeAt(machine);
   if (isUrgent(machine) ? !due : !isComplete(machine) && !(mine && due)) return undefined;
-  const announcements = isUrgent(machine) ? [] : selectForBlock(machine, head);
+  const announcements = isUrgent(machine) ? [] : selectForBlock(machine);
   if (announcements.length === 0 && !isUrgent(machine)) return undefined;
   const { run } = machine.rules;
-  const { roster, norms } = head.state;
+  const members = memberPeers(head.state);
+  const { norms } = head.state;
   const contributions = announcements.map(({ contribution }) => contribution);
-  const execution = executionOf({ run, roster, norms }, head.block.id, head.block.height + 1, contributions);
+  const execution = executionOf({ run, members, norms }, head.block.id, head.block.height + 1, contributions);
   machine.plan = { parent: head.block.id, view: machine.view, announcements, execution };
   return machine.plan;
 }
 
 /** Prepares the round's block, and proposes it when it is our turn. Returns whether it did. */
 export function propose(machine: Machine): boolean {
-  if (machine.readyAt === undefined || isOver(machine) || !mayVote(machine)) return false;
+  if (machine.readyAt === undefined || isOver(machine) || !mayVote(machine) || machine.halted !== 'no')
+    return false;
   const mine = proposerOfView(machine) === machine.init.self && !ownProposal(machine, machine.view);
   const slot = machine.views.get(machine.view);
   if (slot?.proposal || ownVote(machine, machine.view, 'notarize')) return false;
@@ -179,7 +197,7 @@ export function propose(machine: Machine): boolean {
   if (!base || base.record !== head) return false;
   if (head.terminal && head !== tipOf(machine)) {
     if (!mine || machine.now < proposeAt(machine)) return false;
-    publish(machine, base.after, undefined);
+    publish(machine, base.after, { again: head });
     return true;
   }
   const plan = planRound(machine, mine);
@@ -188,15 +206,10 @@ export function propose(machine: Machine): boolean {
     plan.announcements.length === 0 ? head.block.tensors : resultOf(machine, plan.execution)?.tensors;
   if (!mine || !tensors) return false;
   const list = encodeList(plan.announcements);
-  const invitation = chooseInvitation(machine, plan.announcements.length);
+  const taken = proposalBytes + plan.announcements.length * digestBytes;
+  const changes = chooseChanges(machine, messageBytesMax - taken);
   const contributions = plan.announcements.map(({ contribution }) => contribution);
-  const state = nextState(
-    machine.rules.run,
-    head.state,
-    head.block.height + 1,
-    contributions,
-    invitation && parseInvitation(invitation),
-  );
+  const state = nextState(machine.rules.run, head.state, head.block.height + 1, contributions, changes);
   const header: Header = {
     run: machine.rules.runDigest,
     epoch: epochOf(machine),
@@ -208,58 +221,40 @@ export function propose(machine: Machine): boolean {
     listBytes: list.length,
     tensors,
     root: stateRootOf(tensors, state, machine.rules.hash),
-    invitation,
+    changes: changes.map(encodeChange),
   };
   publish(machine, base.after, { header, announcements: plan.announcements, list });
   return true;
 }
 
-/** Signs and sends a proposal: a new block, or the head again. The skips that justify it go before it. */
-function publish(
+/** Signs and sends a proposal: a new block, or one again. The skips that justify it go before it. */
+export function publish(
   machine: Machine,
   after: number,
-  fresh:
+  what:
     | { readonly header: Header; readonly announcements: readonly Announcement[]; readonly list: Uint8Array }
-    | undefined,
+    | { readonly again: BlockRecord },
 ): void {
-  const head = headOf(machine);
-  const list = fresh?.list ?? encodeList(head.announcements);
-  const headerBytes = fresh ? encodeHeader(fresh.header) : head.headerBytes;
-  const announcements = fresh?.announcements ?? head.announcements;
+  const fresh = 'again' in what ? undefined : what;
+  const { announcements } = 'again' in what ? what.again : what;
+  const list = fresh?.list ?? encodeList(announcements);
+  const headerBytes = 'again' in what ? what.again.headerBytes : encodeHeader(what.header);
   for (let view = after; view < machine.view; view++) {
     const { notarized, skipped } = machine.views.get(view) ?? {};
     const proof = view === after ? (machine.view - after > 1 ? notarized : undefined) : skipped;
     if (proof) machine.out.statements.push(encodeCertificate(machine.rules.runDigest, proof));
   }
   const unsigned = {
-    epoch: epochOf(machine),
+    ...epochIdOf(machine),
     view: machine.view,
     after,
+    block: cidOfDigest(machine.rules.hash(headerBytes), 'dag-cbor'),
     headerBytes,
     contributions: announcements.map(({ contribution }) => contribution.cid),
     proposer: machine.init.self as PeerId,
   };
   const bytes = signProposal(machine, unsigned, list);
   const header = fresh?.header ?? decodeHeader(headerBytes);
-  const block = cidOfDigest(machine.rules.hash(headerBytes), 'dag-cbor');
   if (fresh) machine.out.serve.push({ kind: 'serve', blob: header.list, bytes: list });
-  slotOf(machine, machine.view).proposal = { proposal: { ...unsigned, header, block }, bytes };
-}
-
-/**
- * An invitation of a guest that has caught up, if the proposal still fits a message with it. Whether it is valid was
- * checked when it arrived.
- */
-function chooseInvitation(machine: Machine, contributions: number): Uint8Array | undefined {
-  const height = headOf(machine).block.height + 1;
-  if (height !== tipOf(machine).block.height + 1 || height >= machine.rules.run.rounds) return undefined;
-  for (const [guest, { bytes, expires }] of machine.invitations) {
-    const { roster, admitted } = headOf(machine).state;
-    const final = machine.peers.get(guest)?.final ?? -1;
-    const fits =
-      expires >= height && !roster.includes(guest) && !admitted.some((entry) => entry.guest === guest);
-    const length = proposalBytes + contributions * digestBytes + bytes.length;
-    if (fits && length <= messageBytesMax && final >= machine.settled.block.height - 1) return bytes;
-  }
-  return undefined;
+  slotOf(machine, machine.view).proposal = { proposal: { ...unsigned, header }, bytes };
 }

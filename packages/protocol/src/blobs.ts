@@ -4,16 +4,26 @@
  */
 import { type Cid, digestOfCid, type PeerId } from '@murmuration/base';
 import type { BlockRecord } from './block-record.ts';
-import { fetchRetryMaxMs, fetchRetryMs, invalidBlobsMax } from './defaults.ts';
+import { fetchRetryMaxMs, fetchRetryMs, guestAttemptsMax, invalidBlobsMax } from './defaults.ts';
 import type { Header } from './header.ts';
-import type { AggregationInput } from './index.ts';
-import { type BlobStatus, keepAtMost, type Machine, rosterOf } from './machine.ts';
+import type { AggregationInput, FetchPriority } from './index.ts';
+import { keepAtMost, type Machine, membersOf } from './machine.ts';
+import type { BlobStatus } from './machine-parts.ts';
+import { saysItHolds } from './standing.ts';
 import { holdingOf } from './statement.ts';
 
 /** What a delta is judged by. */
 export type DeltaInput = Pick<AggregationInput, 'author' | 'base' | 'norm' | 'blob' | 'blobBytes'>;
 
-const deltaKey = ({ blob, author, base, norm }: DeltaInput): string => [blob, author, base, norm].join(' ');
+const deltaKeys = new WeakMap<DeltaInput, string>();
+
+function deltaKey(delta: DeltaInput): string {
+  const known = deltaKeys.get(delta);
+  if (known !== undefined) return known;
+  const key = [delta.blob, delta.author, delta.base, delta.norm].join(' ');
+  deltaKeys.set(delta, key);
+  return key;
+}
 
 export const isHeld = (machine: Machine, delta: DeltaInput): boolean =>
   machine.blobs.get(deltaKey(delta))?.status === 'held';
@@ -25,11 +35,14 @@ export const isInvalid = (machine: Machine, delta: DeltaInput): boolean =>
 export const failedFetches = (machine: Machine, delta: DeltaInput): number =>
   machine.blobs.get(deltaKey(delta))?.attempts ?? 0;
 
-/** Asks for a delta unless it is held or on its way. */
-export function wantDelta(machine: Machine, delta: DeltaInput): void {
+/** Whether a delta is held or was asked for. */
+export const isWanted = (machine: Machine, delta: DeltaInput): boolean => machine.blobs.has(deltaKey(delta));
+
+/** Asks for a delta unless it is held or on its way with this priority. */
+export function wantDelta(machine: Machine, delta: DeltaInput, priority: FetchPriority = 'first'): void {
   const { blob, blobBytes, author, base, norm } = delta;
   const input = { author, base, norm };
-  want(machine, deltaKey(delta), { blob, bytes: blobBytes, purpose: 'delta', author, input });
+  want(machine, deltaKey(delta), { blob, bytes: blobBytes, purpose: 'delta', author, input, priority });
 }
 
 const listKey = ({ list, listBytes }: Pick<Header, 'list' | 'listBytes'>): string => `${list} ${listBytes}`;
@@ -42,41 +55,59 @@ export function wantList(machine: Machine, { list, listBytes }: Header, author: 
     purpose: 'contributions',
     author,
     input: undefined,
+    priority: 'first',
   });
 }
 
 function want(
   machine: Machine,
   key: string,
-  wish: Pick<BlobStatus, 'blob' | 'bytes' | 'purpose' | 'author' | 'input'>,
+  wish: Pick<BlobStatus, 'blob' | 'bytes' | 'purpose' | 'author' | 'input' | 'priority'>,
 ): void {
-  if (machine.blobs.has(key) || machine.invalidDeltas.has(key)) return;
+  if (machine.invalidDeltas.has(key)) return;
+  const known = machine.blobs.get(key);
+  if (known && isBefore(wish, known)) {
+    known.priority = wish.priority;
+    if (known.status === 'fetching') pushFetch(machine, known);
+  }
+  if (known) return;
   const status: BlobStatus = { ...wish, status: 'wanted', attempts: 0, retryAt: machine.now };
   machine.blobs.set(key, status);
   fetchBlob(machine, status);
 }
 
-const isFetching = (machine: Machine, blob: Cid): boolean =>
-  [...machine.blobs.values()].some((status) => status.blob === blob && status.status === 'fetching');
+const priorities: readonly FetchPriority[] = ['first', 'guest', 'stranger'];
+const isBefore = (a: Pick<BlobStatus, 'priority'>, b: Pick<BlobStatus, 'priority'>): boolean =>
+  priorities.indexOf(a.priority) < priorities.indexOf(b.priority);
 
+/** A blob is fetched for one wish at a time; who announces another's blob does not keep that one waiting. */
 function fetchBlob(machine: Machine, status: BlobStatus): void {
-  const { blob, bytes, purpose, input, author } = status;
-  if (isFetching(machine, blob)) return;
+  const other = fetchOf(machine, status.blob);
+  if (other && !isBefore(status, other)) return;
+  if (other) {
+    other.status = 'wanted';
+    other.retryAt = machine.now + fetchRetryMs;
+    machine.out.rest.push({ kind: 'cancel-fetch', blob: status.blob });
+  }
   status.status = 'fetching';
-  const from = sourcesOf(machine, blob, author);
-  machine.out.rest.push({ kind: 'fetch', blob, bytes, from, purpose, ...(input && { input }) });
+  pushFetch(machine, status);
 }
 
-/** The author first, then who says that it holds the blob, then connected members. */
+function pushFetch(machine: Machine, { blob, bytes, purpose, priority, input, author }: BlobStatus): void {
+  const from = sourcesOf(machine, blob, author);
+  machine.out.rest.push({ kind: 'fetch', blob, bytes, from, purpose, priority, ...(input && { input }) });
+}
+
+/** The author first, then who says that it holds the blob, then connected members, then whoever else is connected. */
 function sourcesOf(machine: Machine, blob: Cid, author: PeerId): PeerId[] {
   const holdings = [...machine.pool.values()]
     .filter(({ contribution }) => contribution.blob === blob)
     .map(({ contribution }) => holdingOf(contribution.cid));
-  const holders = [...machine.peers].filter(([, { holds }]) =>
-    holdings.some((holding) => holds.has(holding)),
+  const holders = [...machine.peers].filter(([, standing]) =>
+    holdings.some((holding) => saysItHolds(standing, holding)),
   );
-  const members = rosterOf(machine).filter((member) => machine.connected.has(member));
-  const sources = new Set([author, ...holders.map(([peer]) => peer), ...members]);
+  const members = membersOf(machine).filter((member) => machine.connected.has(member));
+  const sources = new Set([author, ...holders.map(([peer]) => peer), ...members, ...machine.connected]);
   sources.delete(machine.init.self);
   return [...sources];
 }
@@ -85,7 +116,7 @@ function sourcesOf(machine: Machine, blob: Cid, author: PeerId): PeerId[] {
 export function onBlob(machine: Machine, blob: Cid, outcome: 'held' | 'unavailable' | 'invalid'): void {
   for (const [key, status] of machine.blobs) {
     if (status.blob !== blob || status.status !== 'fetching') continue;
-    if (outcome === 'held') status.status = 'held';
+    if (outcome === 'held') machine.blobs.set(key, { ...status, status: 'held' });
     else if (outcome === 'invalid') {
       machine.blobs.delete(key);
       machine.invalidDeltas.add(key);
@@ -95,14 +126,28 @@ export function onBlob(machine: Machine, blob: Cid, outcome: 'held' | 'unavailab
       status.status = 'wanted';
       status.retryAt = machine.now + wait;
       status.attempts++;
+      if (isHopeless(status)) giveUp(machine, key);
     }
     return;
   }
 }
 
+const isHopeless = ({ priority, attempts }: BlobStatus): boolean =>
+  priority === 'stranger' || (priority === 'guest' && attempts >= guestAttemptsMax);
+
+/** Its author may announce it again. */
+function giveUp(machine: Machine, key: string): void {
+  machine.blobs.delete(key);
+  for (const [cid, { contribution }] of machine.pool)
+    if (deltaKey(contribution) === key) machine.pool.delete(cid);
+}
+
 /** What is being fetched under this name. */
-export const fetchOf = (machine: Machine, blob: Cid): BlobStatus | undefined =>
-  [...machine.blobs.values()].find((status) => status.blob === blob && status.status === 'fetching');
+export function fetchOf(machine: Machine, blob: Cid): BlobStatus | undefined {
+  for (const status of machine.blobs.values())
+    if (status.status === 'fetching' && status.blob === blob) return status;
+  return undefined;
+}
 
 /** Asks again for blobs whose waiting time is over; the time of the next retry. */
 export function retryFetches(machine: Machine): number | undefined {
@@ -124,6 +169,7 @@ export function holdOwn(machine: Machine, delta: DeltaInput): void {
     purpose: 'delta',
     author,
     input: undefined,
+    priority: 'first',
     status: 'held',
     attempts: 0,
     retryAt: 0,

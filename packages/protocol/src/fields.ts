@@ -1,5 +1,5 @@
 /** Reads the fields of a decoded dag-cbor map: exactly the expected keys, each of its type and within its bounds. */
-import { type Cid, digestOfCid, type PeerId, publicKeyOf } from '@murmuration/base';
+import { type Cid, DigestError, digestOfCid, type PeerId, publicKeyOf } from '@murmuration/base';
 import { ProtocolError } from './errors.ts';
 
 /** A map that has exactly the expected keys. */
@@ -15,6 +15,16 @@ const bad = (fields: Fields, key: string, expected: string): never => {
     key,
   });
 };
+
+/** What `read` gives; where the bytes are bad its error becomes a `ProtocolError` of this code that names them. */
+export function reading<Read>(what: string, code: ProtocolError['code'], read: () => Read): Read {
+  try {
+    return read();
+  } catch (cause) {
+    if (!(cause instanceof ProtocolError) && !(cause instanceof DigestError)) throw cause;
+    throw new ProtocolError(`${what}: ${cause.message}`, { code }, { cause });
+  }
+}
 
 /** Throws `ProtocolError` unless `value` is a map with exactly these keys. */
 export function readFields(value: unknown, where: string, keys: readonly string[]): Fields {
@@ -82,6 +92,29 @@ export function bytesListField(fields: Fields, key: string, max: number): readon
     ? (value as Uint8Array[])
     : bad(fields, key, `a list of at most ${max} byte strings`);
 }
+
+/** At most `max` signatures of different peers, named by `signer` and sorted by it. */
+export function signaturesField<Signer extends string>(
+  fields: Fields,
+  signer: Signer,
+  max: number,
+): readonly ({ readonly [key in Signer]: PeerId } & { readonly signature: Uint8Array })[] {
+  const { signatures } = fields.values;
+  if (!Array.isArray(signatures) || signatures.length > max)
+    return bad(fields, 'signatures', `a list of at most ${max}`);
+  const entries = signatures.map((item: unknown) => {
+    const entry = readFields(item, `${fields.where}.signatures`, [signer, 'signature']);
+    const by = { [signer]: peerField(entry, signer) } as { readonly [key in Signer]: PeerId };
+    return { ...by, signature: bytesField(entry, 'signature', 64) };
+  });
+  return areRising(entries.map((entry) => entry[signer]))
+    ? entries
+    : bad(fields, 'signatures', `each ${signer} once, sorted`);
+}
+
+/** Whether these are different peers, sorted. */
+export const areRising = (peers: readonly PeerId[]): boolean =>
+  peers.every((peer, index) => index === 0 || peer > (peers[index - 1] as PeerId));
 
 /** Whether two byte strings are the same. */
 export const equalBytes = (a: Uint8Array, b: Uint8Array): boolean =>

@@ -1,12 +1,13 @@
 /** Brings the engine to the newest notarized block: deltas, execution, comparison of roots, undo, apply. */
 import { holdsDeltas, isInvalid } from './blobs.ts';
-import type { BlockRecord } from './block-record.ts';
+import { type BlockRecord, isSameBlock } from './block-record.ts';
 import { executeRetryMs, executionsMax, replayAhead } from './defaults.ts';
 import type { BlockId, Execution } from './index.ts';
 import { justifiedBase } from './justify.ts';
 import { encodeEntry } from './ledger-entry.ts';
 import { stateRootOf } from './ledger-state.ts';
-import { type ExecutionStatus, headOf, keepAtMost, type Machine, report } from './machine.ts';
+import { headOf, keepAtMost, type Machine, report } from './machine.ts';
+import type { ExecutionStatus } from './machine-parts.ts';
 import { expireOwn, ownIn } from './own.ts';
 import { keepBlock } from './sign.ts';
 import { baseOfView, newestNotarized } from './views.ts';
@@ -59,10 +60,15 @@ export function examine(machine: Machine, record: BlockRecord): BlockRecord['roo
 
 function diverge(machine: Machine, record: BlockRecord): void {
   const tensors = resultOf(machine, record.block.execution)?.tensors;
+  const { height } = record.block;
+  const again = machine.divergedAt === height;
   machine.diverged = true;
+  machine.divergedAt = height;
+  machine.repairing = !again;
   report(machine, {
     kind: 'diverged',
-    height: record.block.height,
+    height,
+    again,
     expected: record.block.stateRoot,
     computed: tensors ? stateRootOf(tensors, record.state, machine.rules.hash) : new Uint8Array(),
   });
@@ -75,11 +81,14 @@ function targetOf(machine: Machine): BlockRecord {
   return base ?? baseOfView(machine)?.record ?? newestNotarized(machine);
 }
 
+const isApplied = (machine: Machine, record: BlockRecord): boolean =>
+  machine.applied.some((applied) => isSameBlock(applied, record));
+
 /** The blocks from the engine's chain (exclusive) to the target, oldest first; `undefined` if they do not connect. */
 function pathTo(machine: Machine, target: BlockRecord): BlockRecord[] | undefined {
   const path: BlockRecord[] = [];
   let at: BlockRecord | undefined = target;
-  while (at && at !== machine.settled && !machine.applied.includes(at)) {
+  while (at && !isSameBlock(at, machine.settled) && !isApplied(machine, at)) {
     path.unshift(at);
     at = at.parent;
   }
@@ -87,7 +96,7 @@ function pathTo(machine: Machine, target: BlockRecord): BlockRecord[] | undefine
 }
 
 function undoTo(machine: Machine, keep: BlockRecord): void {
-  while (machine.applied.length > 0 && headOf(machine) !== keep) {
+  while (machine.applied.length > 0 && !isSameBlock(headOf(machine), keep)) {
     const record = machine.applied.pop() as BlockRecord;
     for (const own of machine.own.contributions.values())
       if (own.contribution.base === record.block.id) expireOwn(machine, own);
@@ -100,7 +109,7 @@ export const undoAll = (machine: Machine): void => undoTo(machine, machine.settl
 
 /** One step of the engine towards the target. Returns whether something changed. */
 export function follow(machine: Machine): boolean {
-  if (machine.diverged || machine.installing) return false;
+  if (machine.diverged || machine.repairing || machine.conflicted || machine.installing) return false;
   const path = pathTo(machine, targetOf(machine));
   const next = path?.[0];
   if (!next) return false;

@@ -2,18 +2,23 @@
 import {
   type Cid,
   cidOfDigest,
-  DigestError,
   decodeCbor,
   digestOfCid,
   encodeCbor,
   type PeerId,
   sha256,
 } from '@murmuration/base';
-import { listBytesMax, rosterMax } from './defaults.ts';
-import { ProtocolError } from './errors.ts';
-import { bytesField, cidField, integerField, peerField, readFields } from './fields.ts';
+import { changesBytesMax, changesMax, listBytesMax } from './defaults.ts';
+import {
+  bytesField,
+  bytesListField,
+  cidField,
+  integerField,
+  peerField,
+  readFields,
+  reading,
+} from './fields.ts';
 import type { BlockId } from './index.ts';
-import { type Invitation, parseInvitation } from './invitation.ts';
 
 export interface Header {
   readonly run: Uint8Array;
@@ -30,13 +35,12 @@ export interface Header {
   readonly tensors: Cid;
   /** Merkle root of `tensors` and of the ledger state after the block. */
   readonly root: Uint8Array;
-  /** Bytes of the invitation that this block accepts; the block then ends the epoch. */
-  readonly invitation: Uint8Array | undefined;
+  /** Bytes of the roster's changes, each of another peer; with any the block ends the epoch. */
+  readonly changes: readonly Uint8Array[];
 }
 
-const invitationBytesMax = 64 * 160 + 400;
-/** A header without invitation has about 500 bytes. */
-export const headerBytesMax: number = 1_000 + (rosterMax > 64 ? invitationBytesMax : 0);
+/** A header without changes has about 500 bytes. */
+export const headerBytesMax: number = 1_000 + changesBytesMax;
 
 const headerKeys = [
   'run',
@@ -49,19 +53,15 @@ const headerKeys = [
   'listBytes',
   'tensors',
   'root',
-  'invitation',
+  'changes',
 ];
 
-export const encodeHeader = (header: Header): Uint8Array =>
-  encodeCbor({ ...header, invitation: header.invitation ?? null });
+export const encodeHeader = (header: Header): Uint8Array => encodeCbor({ ...header });
 
 /** Throws `ProtocolError` `bad-header`. */
-export function decodeHeader(bytes: Uint8Array): Header {
-  try {
+export const decodeHeader = (bytes: Uint8Array): Header =>
+  reading('block header', 'bad-header', () => {
     const fields = readFields(decodeCbor(bytes), 'header', headerKeys);
-    const invitation =
-      fields.values.invitation === null ? undefined : bytesField(fields, 'invitation', 1, invitationBytesMax);
-    if (invitation) parseInvitation(invitation);
     return {
       run: bytesField(fields, 'run', 32),
       epoch: integerField(fields, 'epoch'),
@@ -73,16 +73,9 @@ export function decodeHeader(bytes: Uint8Array): Header {
       listBytes: integerField(fields, 'listBytes', 1, listBytesMax),
       tensors: cidField(fields, 'tensors'),
       root: bytesField(fields, 'root', 32),
-      invitation,
+      changes: bytesListField(fields, 'changes', changesMax),
     };
-  } catch (cause) {
-    if (!(cause instanceof ProtocolError) && !(cause instanceof DigestError)) throw cause;
-    throw new ProtocolError(`block header: ${cause.message}`, { code: 'bad-header' }, { cause });
-  }
-}
-
-export const invitationOf = (header: Header): Invitation | undefined =>
-  header.invitation && parseInvitation(header.invitation);
+  });
 
 /** The name of the block before the first one: what the first deltas of a run start from. */
 export const genesisBlockId = (runId: Cid): BlockId =>

@@ -1,57 +1,72 @@
 /**
- * An invitation: founders ask the members to admit one peer. Bound to its peer id, so it can be used once; it expires
- * by height. Bytes: dag-cbor of `{ expires, guest, run, signatures }`, signatures sorted by founder.
+ * An invitation: founders ask the members to admit one peer. It is bound to its peer id, expires by height, and says
+ * how often it may be used: a peer that has left may come back. Bytes: dag-cbor of `{ expires, guest, role, run,
+ * signatures, uses }`, signatures sorted by founder.
  *
  * @example
- * let bytes = createInvitation({ runId, guest, expires: 500 });
+ * let bytes = createInvitation({ runId, guest, role: 'member', expires: 500, uses: 1 });
  * bytes = signInvitation(bytes, founder, (message) => identity.sign(message));
  */
 import {
   type Cid,
-  DigestError,
+  cidOfDigest,
   decodeCbor,
   encodeCbor,
   type PeerId,
   type RunConfig,
   runDigest,
+  sha256,
 } from '@murmuration/base';
-import { ProtocolError } from './errors.ts';
-import { bytesField, integerField, peerField, readFields } from './fields.ts';
+import {
+  bytesField,
+  integerField,
+  peerField,
+  readFields,
+  reading,
+  signaturesField,
+  wordField,
+} from './fields.ts';
 import { signedBytes } from './signing.ts';
 
 /** What the founders sign. */
 export interface InvitationTerms {
   readonly runId: Cid;
   readonly guest: PeerId;
+  /** What it makes of the peer: a `guest` is one whose work is fetched before that of strangers. */
+  readonly role: InvitedRole;
   /** The last height whose block may carry the invitation. */
   readonly expires: number;
+  /** How many blocks may. */
+  readonly uses: number;
 }
 
-export interface Invitation {
+export type InvitedRole = 'member' | 'guest';
+
+export interface Invitation extends Omit<InvitationTerms, 'runId'> {
   /** Digest of the run's id. */
   readonly run: Uint8Array;
-  readonly guest: PeerId;
-  readonly expires: number;
   readonly signatures: readonly { readonly founder: PeerId; readonly signature: Uint8Array }[];
 }
 
 const foundersMax = 64;
+const usesMax = 1_000;
 
 /** The canonical bytes. */
-export const encodeInvitation = ({ run, guest, expires, signatures }: Invitation): Uint8Array =>
+export const encodeInvitation = ({ signatures, ...terms }: Invitation): Uint8Array =>
   encodeCbor({
-    run,
-    guest,
-    expires,
+    ...terms,
     signatures: signatures.map(({ founder, signature }) => ({ founder, signature })),
   });
 
-const termsBytes = ({ run, guest, expires }: Invitation): Uint8Array =>
-  signedBytes('invitation', { run, guest, expires });
+const termsBytes = ({ signatures: _, ...terms }: Invitation): Uint8Array => signedBytes('invitation', terms);
+
+/** CID of the terms: by it the ledger counts uses. */
+export const invitationName = (invitation: Invitation): Cid =>
+  cidOfDigest(sha256(termsBytes(invitation)), 'raw');
 
 /** An invitation that nobody has signed yet. */
-export const createInvitation = ({ runId, guest, expires }: InvitationTerms): Uint8Array =>
-  encodeInvitation({ run: runDigest(runId), guest, expires, signatures: [] });
+export const createInvitation = ({ runId, ...terms }: InvitationTerms): Uint8Array =>
+  encodeInvitation({ run: runDigest(runId), ...terms, signatures: [] });
 
 /** The same invitation with this founder's signature added (or replaced). Throws `ProtocolError` `bad-invitation`. */
 export function signInvitation(
@@ -68,39 +83,25 @@ export function signInvitation(
 }
 
 /** Reads an invitation's structure; `checkInvitation` judges it. Throws `ProtocolError` `bad-invitation`. */
-export function parseInvitation(bytes: Uint8Array): Invitation {
-  try {
-    return readInvitation(decodeCbor(bytes));
-  } catch (cause) {
-    if (!(cause instanceof ProtocolError) && !(cause instanceof DigestError)) throw cause;
-    throw new ProtocolError(`invitation: ${cause.message}`, { code: 'bad-invitation' }, { cause });
-  }
-}
+export const parseInvitation = (bytes: Uint8Array): Invitation =>
+  reading('invitation', 'bad-invitation', () => readInvitation(decodeCbor(bytes)));
 
 function readInvitation(value: unknown): Invitation {
-  const fields = readFields(value, 'invitation', ['run', 'guest', 'expires', 'signatures']);
-  const list = fields.values.signatures;
-  if (!Array.isArray(list) || list.length > foundersMax)
-    throw new ProtocolError(`invitation.signatures: expected a list of at most ${foundersMax}`, {
-      code: 'bad-invitation',
-    });
-  const signatures = list.map((item: unknown) => {
-    const entry = readFields(item, 'invitation.signatures', ['founder', 'signature']);
-    return { founder: peerField(entry, 'founder'), signature: bytesField(entry, 'signature', 64) };
-  });
-  if (signatures.some((entry, index) => index > 0 && entry.founder <= (signatures[index - 1]?.founder ?? '')))
-    throw new ProtocolError('invitation.signatures: expected different founders, sorted', {
-      code: 'bad-invitation',
-    });
+  const fields = readFields(value, 'invitation', ['run', 'guest', 'role', 'expires', 'uses', 'signatures']);
   return {
     run: bytesField(fields, 'run', 32),
     guest: peerField(fields, 'guest'),
+    role: wordField(fields, 'role', ['member', 'guest']),
     expires: integerField(fields, 'expires', 1),
-    signatures,
+    uses: integerField(fields, 'uses', 1, usesMax),
+    signatures: signaturesField(fields, 'founder', foundersMax),
   };
 }
 
-/** Why an invitation admits nobody in this run, or `undefined` when enough founders signed it. Expiry and roster are the block's business. */
+/**
+ * Why an invitation admits nobody in this run, or `undefined` when enough founders signed it. Expiry and roster are the
+ * block's business.
+ */
 export function checkInvitation(
   invitation: Invitation,
   run: RunConfig,

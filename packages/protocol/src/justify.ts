@@ -1,4 +1,4 @@
-import type { BlockRecord } from './block-record.ts';
+import { type BlockRecord, electorOf, isSameBlock } from './block-record.ts';
 import { type Machine, tipOf } from './machine.ts';
 import type { Proposal } from './statement.ts';
 import { descends, notarizedAt } from './views.ts';
@@ -17,6 +17,7 @@ export function justifiedBase(
     if (!machine.views.get(view)?.skipped) return undefined;
   const base = notarizedAt(machine, proposal.after);
   if (!base || !descends(base, tipOf(machine))) return undefined;
-  const again = base.terminal && base !== tipOf(machine);
-  return (again ? record : record.parent) === base ? base : undefined;
+  const again = base.terminal && !isSameBlock(base, tipOf(machine));
+  const followed = record.parent && electorOf(record.parent, record.block.epoch);
+  return isSameBlock(again ? record : followed, base) ? base : undefined;
 }

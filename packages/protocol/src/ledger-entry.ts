@@ -1,12 +1,13 @@
 /** A block on disk and on the ledger protocol: header, contribution list, certificate. */
-import { cidOfDigest, DigestError, decodeCbor, encodeCbor } from '@murmuration/base';
+import { cidOfDigest, decodeCbor, encodeCbor } from '@murmuration/base';
 import type { Announcement, BlockRecord } from './block-record.ts';
 import { type Certificate, certificateBody, readCertificate } from './certificate.ts';
 import { entryBytesMax } from './defaults.ts';
 import { ProtocolError } from './errors.ts';
-import { bytesField, bytesListField, equalBytes, readFields } from './fields.ts';
+import { bytesField, bytesListField, equalBytes, readFields, reading } from './fields.ts';
 import { decodeHeader, type Header, headerBytesMax } from './header.ts';
 import type { BlockId } from './index.ts';
+import { encodeOpening, type Opening, parseOpening } from './opening.ts';
 import { decodeStatement, type Hash } from './statement.ts';
 
 export interface DecodedEntry {
@@ -16,18 +17,21 @@ export interface DecodedEntry {
   readonly announcements: readonly Announcement[];
   /** Absent when a later entry's certificate covers this block. */
   readonly certificate: Certificate | undefined;
+  /** On the first block of an epoch that an opening began: that opening. */
+  readonly opening: Opening | undefined;
 }
 
-/** The bytes of `{ announcements, certificate, header }`. */
+/** The bytes of `{ announcements, certificate, header, opening }`. */
 export const encodeEntry = (
   run: Uint8Array,
-  record: Pick<BlockRecord, 'announcements' | 'headerBytes'>,
+  record: Pick<BlockRecord, 'announcements' | 'headerBytes' | 'opening' | 'block'>,
   certificate: Certificate | undefined,
 ): Uint8Array =>
   encodeCbor({
     header: record.headerBytes,
     announcements: record.announcements.map(({ bytes }) => bytes),
     certificate: certificate ? certificateBody(run, certificate) : null,
+    opening: record.opening && record.opening.fork !== record.block.id ? encodeOpening(record.opening) : null,
   });
 
 /** Reads an announcement's structure. Throws `ProtocolError` `bad-message`. */
@@ -40,16 +44,24 @@ export function decodeAnnouncement(bytes: Uint8Array, run: Uint8Array, hash: Has
   return statement;
 }
 
-/** Reads an entry's structure; rules and signatures are checked by whoever connects it. Throws `ProtocolError` `bad-entry`. */
-export function decodeEntry(bytes: Uint8Array, run: Uint8Array, hash: Hash): DecodedEntry {
-  try {
+/**
+ * Reads an entry's structure; rules and signatures are checked by whoever connects it. Throws `ProtocolError`
+ * `bad-entry`.
+ */
+export const decodeEntry = (bytes: Uint8Array, run: Uint8Array, hash: Hash): DecodedEntry =>
+  reading('ledger entry', 'bad-entry', () => {
     if (bytes.length > entryBytesMax)
       throw new ProtocolError(`expected at most ${entryBytesMax} bytes, got ${bytes.length}`, {
         code: 'bad-entry',
       });
-    const fields = readFields(decodeCbor(bytes), 'entry', ['header', 'announcements', 'certificate']);
+    const fields = readFields(decodeCbor(bytes), 'entry', [
+      'header',
+      'announcements',
+      'certificate',
+      'opening',
+    ]);
     const headerBytes = bytesField(fields, 'header', 1, headerBytesMax);
-    const proof = fields.values.certificate;
+    const { certificate: proof, opening } = fields.values;
     const certificate = proof === null ? undefined : readCertificate(proof);
     if (certificate && !equalBytes(certificate.run, run))
       throw new ProtocolError('certificate of another run', { code: 'bad-entry' });
@@ -62,9 +74,6 @@ export function decodeEntry(bytes: Uint8Array, run: Uint8Array, hash: Hash): Dec
         bytes: announcement,
       })),
       certificate: certificate?.certificate,
+      opening: opening === null ? undefined : parseOpening(bytesField(fields, 'opening', 1, entryBytesMax)),
     };
-  } catch (cause) {
-    if (!(cause instanceof ProtocolError) && !(cause instanceof DigestError)) throw cause;
-    throw new ProtocolError(`ledger entry: ${cause.message}`, { code: 'bad-entry' }, { cause });
-  }
-}
+  });

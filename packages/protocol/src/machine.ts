@@ -4,6 +4,7 @@
  *
  *   chain       which blocks are known, applied, final (follow.ts, settle.ts)
  *   pool        contributions of all authors, and which blobs are held (pool.ts, blobs.ts)
+ *   budget      what others may cost us until the next final block (budget.ts, lottery.ts)
  *   views       votes, certificates and proposals of this epoch's undecided views (votes.ts, agree.ts)
  *   round       whether the current height may be closed (readiness.ts)
  *   own         what this peer has signed and may not contradict (sign.ts)
@@ -14,75 +15,34 @@
  */
 import type { Cid, PeerId } from '@murmuration/base';
 import { type Announcement, type BlockRecord, genesisRecord, type Rules } from './block-record.ts';
+import { type Budget, createBudget } from './budget.ts';
 import type { Certificate } from './certificate.ts';
-import type { BlockId, Contribution, Effect, Execution, ReplicaComponents, ReplicaInit } from './index.ts';
-import type { Proposal } from './statement.ts';
-
-export interface PoolEntry extends Announcement {
-  /** How presences name it. */
-  readonly holding: string;
-}
-
-export interface BlobStatus {
-  readonly blob: Cid;
-  status: 'wanted' | 'fetching' | 'held' | 'invalid';
-  readonly bytes: number;
-  readonly purpose: 'contributions' | 'delta';
-  readonly author: PeerId;
-  readonly input: { readonly author: PeerId; readonly base: BlockId; readonly norm: number } | undefined;
-  attempts: number;
-  retryAt: number;
-}
-
-export interface CountedVote {
-  readonly block: BlockId | undefined;
-  readonly signature: Uint8Array;
-}
-
-export interface ViewSlot {
-  readonly notarize: Map<PeerId, CountedVote>;
-  readonly skip: Map<PeerId, CountedVote>;
-  readonly finalize: Map<PeerId, CountedVote>;
-  notarized?: Certificate;
-  skipped?: Certificate;
-  proposal?: {
-    readonly proposal: Proposal;
-    readonly bytes: Uint8Array;
-    problem?: string;
-    record?: BlockRecord;
-  };
-}
-
-export interface ExecutionStatus {
-  readonly request: number;
-  status: 'running' | 'done' | 'failed';
-  tensors: Cid | undefined;
-  retryAt: number;
-}
-
-/** Own contribution that is neither final nor expired. */
-export interface OwnContribution extends Announcement {
-  expired: boolean;
-}
-
-export interface PeerStanding {
-  readonly epoch: number;
-  readonly view: number;
-  readonly head: number;
-  readonly final: number;
-  readonly holds: ReadonlySet<string>;
-  /** Syncs from this peer at this claimed height that brought nothing, and when to ask it again. */
-  failures: number;
-  retryAt: number;
-}
-
-/** The set that we would propose on the head; executed ahead by every member. */
-export interface Plan {
-  readonly parent: BlockId;
-  readonly view: number;
-  readonly announcements: readonly Announcement[];
-  readonly execution: Execution;
-}
+import type { Change } from './change.ts';
+import { CountedMap } from './counted-map.ts';
+import type { Evidence } from './evidence.ts';
+import type {
+  BlockId,
+  Contribution,
+  DurableRecord,
+  Effect,
+  ReplicaComponents,
+  ReplicaInit,
+} from './index.ts';
+import { memberOf, memberPeers } from './ledger-state.ts';
+import type { PeerClass } from './lottery.ts';
+import type {
+  BlobStatus,
+  Dormancy,
+  ExecutionStatus,
+  OwnContribution,
+  PeerStanding,
+  Plan,
+  PoolEntry,
+  ViewSlot,
+} from './machine-parts.ts';
+import type { Opening } from './opening.ts';
+import type { RekeyRequest } from './request.ts';
+import type { EpochId } from './vote.ts';
 
 export interface Machine {
   readonly init: ReplicaInit;
@@ -91,17 +51,51 @@ export interface Machine {
   now: number;
   started: boolean;
   startedAt: number;
+  /** Our θ is not what a certificate says; no vote and no contribution until that is mended. */
   diverged: boolean;
+  divergedAt: number | undefined;
+  /** The engine needs the state of a final block, newer or older than what it stands at. */
+  repairing: boolean;
+  /** Two final blocks of one height were seen: nothing goes on here. */
+  conflicted: boolean;
 
   readonly out: {
     readonly persist: Effect[];
     readonly serve: Effect[];
     readonly statements: Uint8Array[];
+    /** What goes in a message of its own: a message is passed on whole where one statement in it is new. */
+    readonly repeated: Uint8Array[];
     readonly rest: Effect[];
     readonly forget: Effect[];
   };
   readonly timers: Map<string, number>;
 
+  /** The opening whose recovery this machine is of; absent for the regular one. */
+  readonly provisional: Opening | undefined;
+  /** While a recovery has the engine: what the regular machine knows of it. */
+  dormant: Dormancy | undefined;
+  /** In a recovery: whether something new may be voted for, and whether anything may. */
+  halted: 'no' | 'new' | 'all';
+  /** Openings at the newest final block, by name, and where peers stand in their recoveries. */
+  readonly openings: Map<Cid, Opening>;
+  /** What the driver was given of founders: it waits until the engine has come to its block. */
+  given: Opening | undefined;
+  readonly elsewhere: Map<
+    PeerId,
+    { readonly opening: Cid; readonly final: number; readonly heardAt: number }
+  >;
+  /** When a block became final last, in the recovery if there is one. */
+  progressAt: number;
+  /** Recoveries that this peer has left: it votes in them no more. */
+  readonly leftOpenings: Set<Cid>;
+  /** Blocks to come must be applied one by one: the local parameters hold what some of them say. */
+  replays: boolean;
+  /** The newest block of a recovery in entries that others sent. */
+  bridge: BlockRecord | undefined;
+  /** When we signed an opening last. */
+  openedAt: number;
+
+  /** The block that the chain begins with: of the run, or the fork. */
   readonly genesis: BlockRecord;
   readonly records: Map<BlockId, BlockRecord>;
   /** Newest block that is final, applied and stored. */
@@ -115,43 +109,73 @@ export interface Machine {
     | {
         readonly block: BlockId;
         readonly height: number;
+        readonly tensors: Cid;
         askedAt: number;
         readonly own: { readonly blob: Cid; readonly clip: number } | undefined;
       }
     | undefined;
+  /** The last two settled blocks of snapshot heights, oldest first. */
+  readonly snapshots: BlockRecord[];
+  /** Bytes of states whose download has begun. */
+  readonly atHand: Map<Cid, number>;
+  /** Up to this height blocks were reported as certified. */
+  reported: number;
   readonly executions: Map<string, ExecutionStatus>;
   requests: number;
 
-  readonly pool: Map<Cid, PoolEntry>;
+  readonly pool: CountedMap<Cid, PoolEntry>;
   /** By blob, author, base and norm (deltas) or by blob and length (lists). */
-  readonly blobs: Map<string, BlobStatus>;
+  readonly blobs: CountedMap<string, BlobStatus>;
   readonly lists: Map<Cid, readonly Announcement[]>;
   /** Keys of deltas that are not what their announcement says. */
   readonly invalidDeltas: Set<string>;
-  readonly invitations: Map<
-    PeerId,
-    { readonly bytes: Uint8Array; readonly statement: Uint8Array; readonly expires: number }
-  >;
+  /** Signed changes of the roster that wait for a block, by kind and peer. */
+  readonly changes: Map<string, { readonly change: Change; readonly statement: Uint8Array }>;
 
   /** Views up to this one are decided. */
   floor: number;
   view: number;
   readonly views: Map<number, ViewSlot>;
+  /** Slots of the last decided views, by opening and view: what is contradicted late is noticed all the same. */
+  readonly decidedViews: Map<string, ViewSlot>;
+  /** At most one piece against each peer. */
+  readonly evidence: Map<PeerId, Evidence>;
+  /** Renewals that the ledger took, by the new key: evidence by such a key needs them. */
+  readonly rekeys: Map<PeerId, RekeyRequest>;
+  /** Something was signed by our vote key that we do not remember. */
+  forgotten: boolean;
   /** Finalize certificate of a block that we do not know yet. */
   pendingFinality: Certificate | undefined;
   readonly lastVote: Map<PeerId, number>;
+  /** When something new came last that a member has signed. */
+  readonly spokeAt: Map<PeerId, number>;
   /** Everybody counts as active at this view: we have just arrived in the epoch. */
   activeSince: number;
   readonly deferred: Uint8Array[];
   /** Notarizations found at the start, until the views are open. */
   readonly restored: Certificate[];
+  /** Own votes and proposals found at the start, of epochs that the chain has not come to. */
+  later: DurableRecord[];
   /** Nobody was heard for so long after the start that we go on alone. */
   heard: boolean;
+  /**
+   * Votes may be signed from then on; a peer that has started again listens first. Undefined: it hears no voter yet.
+   */
+  signsFrom: number | undefined;
 
   /** The head for which the round below runs. */
   roundOf: BlockId | undefined;
   roundStartedAt: number;
   twoThirdsAt: number | undefined;
+  /** When two thirds had arrived, for this height and those before it. */
+  readonly twoThirdsOf: Map<number, number>;
+  /**
+   * How long after two thirds of the members each one's last delta came, ms; infinite: the last round closed without
+   * it.
+   */
+  readonly lateness: Map<PeerId, number>;
+  /** The last two rounds that closed here: when, and who voted then. */
+  readonly closings: { readonly at: number; readonly voters: ReadonlySet<PeerId> }[];
   readyAt: number | undefined;
   /** We were ready because finality was behind, not because of contributions. */
   readyUrgently: boolean;
@@ -167,24 +191,39 @@ export interface Machine {
     sequence: number;
     last: Contribution | undefined;
     invitation: Uint8Array | undefined;
+    leaving: boolean;
+    /** It asked to leave and did: it trains no more, or it would earn its place again. */
+    gone: boolean;
   };
 
-  readonly peers: Map<PeerId, PeerStanding>;
+  readonly peers: CountedMap<PeerId, PeerStanding>;
   readonly connected: Set<PeerId>;
+  /** Who has just connected, and when: it may have forgotten what it signed. */
+  readonly returning: Map<PeerId, number>;
   readonly verified: Set<string>;
-  /** Holdings in the last presence that we published. */
-  published: string;
+  readonly budget: Budget;
+  /** When we said last where we stand, at which newest final block, and what we have said to hold since. */
+  published: { of: BlockId | undefined; at: number; readonly holdings: Set<string> };
   rebroadcastDelay: number;
+  /** Re-broadcasts since the last progress. */
+  repeats: number;
   /** What counts as progress for the re-broadcast. */
   progressMark: string;
-  assistedAt: number;
+  /** When peers of a class were answered last. */
+  readonly assistedAt: Map<PeerClass, number>;
   syncing: { readonly askedAt: number; readonly from: readonly PeerId[] } | undefined;
   behindSince: number | undefined;
   ended: boolean;
 }
 
-export function createMachine(init: ReplicaInit, components: ReplicaComponents, rules: Rules): Machine {
-  const genesis = genesisRecord(rules);
+/** A machine at genesis, or (of a recovery) at the fork that its opening made. */
+export function createMachine(
+  init: ReplicaInit,
+  components: ReplicaComponents,
+  rules: Rules,
+  fork?: BlockRecord,
+): Machine {
+  const genesis = fork ?? genesisRecord(rules);
   return {
     init,
     components,
@@ -193,33 +232,60 @@ export function createMachine(init: ReplicaInit, components: ReplicaComponents, 
     started: false,
     startedAt: 0,
     diverged: false,
-    out: { persist: [], serve: [], statements: [], rest: [], forget: [] },
+    divergedAt: undefined,
+    repairing: false,
+    conflicted: false,
+    out: { persist: [], serve: [], statements: [], repeated: [], rest: [], forget: [] },
     timers: new Map(),
+    provisional: fork?.opening,
+    dormant: undefined,
+    halted: 'no',
+    openings: new Map(),
+    given: undefined,
+    elsewhere: new Map(),
+    progressAt: 0,
+    leftOpenings: new Set(),
+    replays: false,
+    bridge: undefined,
+    openedAt: Number.NEGATIVE_INFINITY,
     genesis,
     records: new Map([[genesis.block.id, genesis]]),
     settled: genesis,
     decided: [],
     applied: [],
     installing: undefined,
+    snapshots: [],
+    atHand: new Map(),
+    reported: 0,
     executions: new Map(),
     requests: 0,
-    pool: new Map(),
-    blobs: new Map(),
+    pool: new CountedMap(),
+    blobs: new CountedMap(),
     lists: new Map(),
     invalidDeltas: new Set(),
-    invitations: new Map(),
+    changes: new Map(),
     floor: -1,
     view: 0,
     views: new Map(),
+    decidedViews: new Map(),
+    evidence: new Map(),
+    rekeys: new Map(),
+    forgotten: false,
     pendingFinality: undefined,
     lastVote: new Map(),
+    spokeAt: new Map(),
     activeSince: 0,
     deferred: [],
     restored: [],
+    later: [],
     heard: false,
+    signsFrom: Number.NEGATIVE_INFINITY,
     roundOf: undefined,
     roundStartedAt: 0,
     twoThirdsAt: undefined,
+    twoThirdsOf: new Map(),
+    lateness: new Map(),
+    closings: [],
     readyAt: undefined,
     readyUrgently: false,
     viewDeadline: undefined,
@@ -231,14 +297,19 @@ export function createMachine(init: ReplicaInit, components: ReplicaComponents, 
       sequence: 0,
       last: undefined,
       invitation: undefined,
+      leaving: false,
+      gone: false,
     },
-    peers: new Map(),
+    peers: new CountedMap(),
     connected: new Set(),
+    returning: new Map(),
     verified: new Set(),
-    published: '',
+    budget: createBudget(),
+    published: { of: undefined, at: Number.NEGATIVE_INFINITY, holdings: new Set() },
     rebroadcastDelay: 0,
+    repeats: 0,
     progressMark: '',
-    assistedAt: Number.NEGATIVE_INFINITY,
+    assistedAt: new Map(),
     syncing: undefined,
     behindSince: undefined,
     ended: false,
@@ -251,16 +322,22 @@ export const tipOf = (machine: Machine): BlockRecord => machine.decided.at(-1) ?
 /** The newest block that the engine stands at. */
 export const headOf = (machine: Machine): BlockRecord => machine.applied.at(-1) ?? machine.settled;
 
-export const rosterOf = (machine: Machine): readonly PeerId[] => tipOf(machine).state.roster;
-export const epochOf = (machine: Machine): number => tipOf(machine).state.epoch;
+export const votersOf = (machine: Machine): readonly PeerId[] => tipOf(machine).state.voters;
+export const membersOf = (machine: Machine): readonly PeerId[] => memberPeers(tipOf(machine).state);
+export const epochOf = (machine: Machine): number => tipOf(machine).next.epoch;
+export const epochIdOf = (machine: Machine): EpochId => tipOf(machine).next;
 
-/** Whether this peer votes in the current epoch. */
+/** Whether this peer belongs to the current roster. */
 export const isMember = (machine: Machine): boolean =>
-  machine.init.role !== 'observer' && rosterOf(machine).includes(machine.init.self);
+  machine.init.role !== 'observer' && memberOf(tipOf(machine).state, machine.init.self) !== undefined;
 
-/** Whether this peer may sign votes and proposals now. */
-export const mayVote = (machine: Machine): boolean =>
-  machine.started && !machine.diverged && isMember(machine);
+/** The name of the opening whose recovery this machine is of. */
+export const openingOf = ({ provisional, genesis }: Machine): Cid | null =>
+  provisional ? genesis.next.opened : null;
+
+/** Whether this peer takes no block any more: it saw two histories, or diverged again after it was mended. */
+export const isStopped = (machine: Machine): boolean =>
+  machine.conflicted || (machine.diverged && !machine.repairing);
 
 /** Sets, moves or clears a timer. */
 export function setTimer(machine: Machine, name: string, at: number | undefined): void {

@@ -1,7 +1,8 @@
 /** The own contributions: which one is pending, which will never enter a block. */
 import { ancestorAt, type BlockRecord } from './block-record.ts';
 import type { Contribution } from './index.ts';
-import { headOf, type Machine, type OwnContribution, report } from './machine.ts';
+import { headOf, type Machine, report } from './machine.ts';
+import type { OwnContribution } from './machine-parts.ts';
 
 /** The own contribution that a block carries; an expired one, too: others may have kept what we gave up. */
 export const ownIn = (machine: Machine, { block }: BlockRecord): Contribution | undefined =>
@@ -34,7 +35,9 @@ export function expireOwn(machine: Machine, own: OwnContribution): void {
   report(machine, { kind: 'expired', contribution: own.contribution.cid });
 }
 
-/** After a block became final: own contributions that are in the final chain are done, those that cannot follow expire. */
+/**
+ * After a block became final: own contributions that are in the final chain are done, those that cannot follow expire.
+ */
 export function settleOwn(machine: Machine): void {
   const { settled } = machine;
   for (const [sequence, own] of machine.own.contributions) {

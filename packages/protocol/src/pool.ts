@@ -1,10 +1,24 @@
 /** Contributions that may still enter a block, of all authors, the own ones included. */
 import type { Cid, PeerId } from '@murmuration/base';
-import { isHeld, isInvalid, wantDelta } from './blobs.ts';
-import { type Announcement, type BlockRecord, checkContribution } from './block-record.ts';
-import { baseAheadMax, blockBytesMax, contributionsPerAuthorMax, guestsMax } from './defaults.ts';
+import { isHeld, isInvalid, isWanted, wantDelta } from './blobs.ts';
+import { type Announcement, checkContribution } from './block-record.ts';
+import { chargeDelta, openBudget } from './budget.ts';
+import { derived } from './counted-map.ts';
+import {
+  baseAheadMax,
+  blockBytesMax,
+  contributionsPerAuthorMax,
+  drawMs,
+  guestsMax,
+  strangerShare,
+  strangersWaitingMax,
+} from './defaults.ts';
 import type { Contribution } from './index.ts';
-import { headOf, type Machine, type PoolEntry, report, rosterOf } from './machine.ts';
+import { recentNames } from './ledger-state.ts';
+import { classOf, inOrder, type PeerClass } from './lottery.ts';
+import { headOf, type Machine, membersOf, report, votersOf } from './machine.ts';
+import type { PoolEntry } from './machine-parts.ts';
+import { saysItHolds } from './standing.ts';
 import { holdingOf } from './statement.ts';
 import { quorum } from './views.ts';
 
@@ -14,47 +28,115 @@ export function staleness(machine: Machine, contribution: Contribution): string 
   if (contribution.baseHeight < settled + 1 - machine.rules.run.lateHeights) return 'stale contribution';
   if (contribution.baseHeight > headOf(machine).block.height + baseAheadMax)
     return 'contribution from the future';
-  const recent = machine.settled.state.recent.some(({ contributions }) =>
-    contributions.includes(contribution.cid),
-  );
-  return recent ? 'contribution that is final already' : undefined;
+  if (recentNames(machine.settled.state).has(contribution.cid)) return 'contribution that is final already';
+  return machine.settled.state.convicted.includes(contribution.author)
+    ? 'contribution of a convicted peer'
+    : undefined;
 }
 
-/** Why an author gets no (further) place, or `undefined` after room was made. */
-export function makeRoom(machine: Machine, contribution: Contribution): string | undefined {
-  const entries = [...machine.pool.values()];
-  const ofAuthor = entries.filter((entry) => entry.contribution.author === contribution.author);
-  if (ofAuthor.length >= contributionsPerAuthorMax) {
-    const oldest = ofAuthor.reduce((a, b) => (a.contribution.sequence <= b.contribution.sequence ? a : b));
-    if (oldest.contribution.sequence >= contribution.sequence) return 'contribution older than those we have';
-    machine.pool.delete(oldest.contribution.cid);
+const entriesOf = (machine: Machine, author: PeerId): PoolEntry[] =>
+  [...machine.pool.values()]
+    .filter(({ contribution }) => contribution.author === author)
+    .sort((a, b) => a.contribution.sequence - b.contribution.sequence);
+
+/**
+ * Who goes if this author, who has no place yet, gets one: nobody (`undefined`) while there is room, or the one that
+ * ranks last, perhaps itself. A stranger whose delta was drawn keeps its place.
+ */
+function loserTo(machine: Machine, author: PeerId): PeerId | undefined {
+  const peerClass = classOf(machine, author);
+  const rivals = new Set<PeerId>();
+  for (const { contribution } of machine.pool.values()) {
+    if (contribution.author === machine.init.self || classOf(machine, contribution.author) !== peerClass)
+      continue;
+    if (peerClass === 'guest' || !isWanted(machine, contribution)) rivals.add(contribution.author);
   }
-  const roster = rosterOf(machine);
-  if (roster.includes(contribution.author) || ofAuthor.length > 0) return undefined;
-  const guests = new Set(entries.map((entry) => entry.contribution.author)).difference(new Set(roster));
-  return guests.size >= guestsMax ? 'too many guests' : undefined;
+  if (rivals.size < (peerClass === 'guest' ? guestsMax : strangersWaitingMax)) return undefined;
+  return inOrder(machine, [...rivals, author], (peer) => peer).at(-1);
 }
 
-/** Puts a checked announcement into the pool and asks for its delta. */
+/** Why an author gets no (further) place, or `undefined`. Cheap: it comes before the signature. */
+export function lacksRoom(machine: Machine, { author, sequence }: Contribution): string | undefined {
+  const entries = entriesOf(machine, author);
+  if (entries.length >= contributionsPerAuthorMax && (entries[0]?.contribution.sequence ?? 0) >= sequence)
+    return 'contribution older than those we have';
+  if (entries.length > 0 || classOf(machine, author) === 'member') return undefined;
+  return loserTo(machine, author) === author ? 'no place for one more guest' : undefined;
+}
+
+/** Gives an author that does not lack room its place. */
+export function makeRoom(machine: Machine, { author }: Contribution): void {
+  const [oldest, ...newer] = entriesOf(machine, author);
+  if (oldest && newer.length + 1 >= contributionsPerAuthorMax) machine.pool.delete(oldest.contribution.cid);
+  if (oldest || classOf(machine, author) === 'member') return;
+  const loser = loserTo(machine, author);
+  if (loser === undefined) return;
+  for (const { contribution } of entriesOf(machine, loser)) machine.pool.delete(contribution.cid);
+}
+
+/** Puts a checked announcement into the pool. */
 export function addToPool(machine: Machine, announcement: Announcement): void {
   const { contribution } = announcement;
   if (machine.pool.has(contribution.cid)) return;
   machine.pool.set(contribution.cid, { ...announcement, holding: holdingOf(contribution.cid) });
-  wantDelta(machine, contribution);
   report(machine, { kind: 'contribution', contribution });
 }
 
-/** How many members hold a contribution's delta, as far as we know. */
-function holders(machine: Machine, entry: PoolEntry): number {
-  return rosterOf(machine).filter((member) =>
-    member === machine.init.self
-      ? isHeld(machine, entry.contribution)
-      : member === entry.contribution.author || machine.peers.get(member)?.holds.has(entry.holding),
-  ).length;
+/** Deltas of the pool that nobody was asked for. */
+const unwanted = derived(
+  ({ pool, blobs }) => [pool.revision, blobs.revision],
+  (machine) =>
+    [...machine.pool.values()]
+      .map(({ contribution }) => contribution)
+      .filter((contribution) => !isWanted(machine, contribution)),
+);
+
+/** Asks for the deltas of the pool, as far as the round's budget goes. Returns when strangers' are drawn next. */
+export function askForDeltas(machine: Machine): number | undefined {
+  openBudget(machine);
+  const waiting: Record<PeerClass, Contribution[]> = { member: [], guest: [], stranger: [] };
+  for (const contribution of unwanted(machine))
+    waiting[classOf(machine, contribution.author)].push(contribution);
+  for (const contribution of waiting.member) ask(machine, contribution);
+  for (const contribution of inOrder(machine, waiting.guest, ({ author }) => author))
+    ask(machine, contribution);
+  return drawStrangers(machine, waiting.stranger);
 }
 
-/** Contributions whose delta we hold and that may enter the block after `head`: one per author, the oldest. */
-export function includable(machine: Machine, head: BlockRecord): PoolEntry[] {
+function ask(machine: Machine, contribution: Contribution): boolean {
+  const peerClass = classOf(machine, contribution.author);
+  if (!chargeDelta(machine, contribution.author, peerClass, contribution.blobBytes)) return false;
+  wantDelta(machine, contribution, peerClass === 'member' ? 'first' : peerClass);
+  return true;
+}
+
+function drawStrangers(machine: Machine, waiting: readonly Contribution[]): number | undefined {
+  const { budget, now } = machine;
+  const places = Math.max(1, Math.floor(machine.rules.run.aggregation.contributionsMax / strangerShare));
+  const head = headOf(machine);
+  const candidates = waiting.filter(
+    (contribution) =>
+      !budget.asked.has(contribution.author) && !checkContribution(machine.rules.run, head, contribution),
+  );
+  if (candidates.length === 0 && budget.drawAt !== Number.POSITIVE_INFINITY) budget.drawAt = undefined;
+  if (candidates.length === 0 || budget.drawn >= places) return undefined;
+  budget.drawAt ??= now + drawMs;
+  if (now < budget.drawAt) return budget.drawAt === Number.POSITIVE_INFINITY ? undefined : budget.drawAt;
+  const before = budget.drawn;
+  for (const contribution of inOrder(machine, candidates, ({ author }) => author))
+    if (budget.drawn < places && ask(machine, contribution)) budget.drawn++;
+  budget.drawAt = budget.drawn === before ? Number.POSITIVE_INFINITY : undefined;
+  return undefined;
+}
+
+/** Contributions whose delta we hold and that may enter the block after the head: one per author, the oldest. */
+export const includable: (machine: Machine) => readonly PoolEntry[] = derived(
+  (machine) => [machine.pool.revision, machine.blobs.revision, headOf(machine)],
+  fitFor,
+);
+
+function fitFor(machine: Machine): PoolEntry[] {
+  const head = headOf(machine);
   const { run } = machine.rules;
   const byAuthor = new Map<PeerId, PoolEntry>();
   for (const entry of machine.pool.values()) {
@@ -67,20 +149,64 @@ export function includable(machine: Machine, head: BlockRecord): PoolEntry[] {
   return [...byAuthor.values()];
 }
 
-export const isWidelyHeld = (machine: Machine, entry: PoolEntry): boolean =>
-  holders(machine, entry) >= quorum(machine);
+/** Deltas that a quorum of these voters is known to hold, since the last final block: what was said once stays true. */
+const knownToBeHeld = new WeakMap<
+  Machine,
+  { readonly of: unknown; readonly voters: readonly PeerId[]; readonly holdings: Set<string> }
+>();
 
-/** What an honest proposer includes: what a quorum holds, members first, within the block's limits; sorted by CID. */
-export function selectForBlock(machine: Machine, head: BlockRecord): PoolEntry[] {
+function widelyHeld(machine: Machine): Set<string> {
+  const voters = votersOf(machine);
+  const of = machine.settled;
+  const known = knownToBeHeld.get(machine);
+  if (known?.of === of && known.voters === voters) return known.holdings;
+  const holdings = new Set<string>();
+  knownToBeHeld.set(machine, { of, voters, holdings });
+  return holdings;
+}
+
+function isHeldBy(machine: Machine, { contribution, holding }: PoolEntry, count: number): boolean {
+  const known = widelyHeld(machine);
+  if (known.has(holding)) return true;
+  let missing = count;
+  for (const voter of votersOf(machine)) {
+    const holds = voter === contribution.author || saysItHolds(machine.peers.get(voter), holding);
+    if (holds) missing--;
+    if (missing === 0) break;
+  }
+  if (missing === 0 && count === quorum(machine)) known.add(holding);
+  return missing === 0;
+}
+
+/** Whether everybody knows that a quorum of voters holds a contribution's delta; of us only if it is ours. */
+export const isKnownToBeHeld = (machine: Machine, entry: PoolEntry): boolean =>
+  isHeldBy(machine, entry, quorum(machine));
+
+/** Whether a quorum of voters, this one perhaps among them, holds a contribution's delta, as far as we know. */
+export function isWidelyHeld(machine: Machine, entry: PoolEntry): boolean {
+  const { self } = machine.init;
+  const { contribution } = entry;
+  const isOurs = contribution.author === self;
+  const holds = !isOurs && votersOf(machine).includes(self) && isHeld(machine, contribution);
+  const others = quorum(machine) - (holds ? 1 : 0);
+  return others === 0 || isHeldBy(machine, entry, others);
+}
+
+/**
+ * What an honest proposer includes: what a quorum holds, members first, then guests by rank, within the block's limits;
+ * sorted by CID.
+ */
+export function selectForBlock(machine: Machine): PoolEntry[] {
   const { aggregation } = machine.rules.run;
-  const roster = rosterOf(machine);
+  const roster = membersOf(machine);
   const byCid = (a: PoolEntry, b: PoolEntry): number => (a.contribution.cid < b.contribution.cid ? -1 : 1);
-  const held = includable(machine, head)
+  const held = includable(machine)
     .filter((entry) => isWidelyHeld(machine, entry))
     .sort(byCid);
   const isMemberEntry = (entry: PoolEntry): boolean => roster.includes(entry.contribution.author);
   const members = held.filter(isMemberEntry);
-  const guests = aggregation.guestShare > 0 ? held.filter((entry) => !isMemberEntry(entry)) : [];
+  const others = aggregation.guestShare > 0 ? held.filter((entry) => !isMemberEntry(entry)) : [];
+  const guests = inOrder(machine, others, ({ contribution }) => contribution.author);
   if (members.length === 0) return [];
   const blobs = new Set<Cid>();
   let bytes = 0;

@@ -1,60 +1,173 @@
 /** What leaves: presences, re-broadcasts of what is still needed, answers to peers that lag behind. */
 import { encodeCbor } from '@murmuration/base';
+import { openEvidence, votesBy } from './accuse.ts';
 import { isHeld } from './blobs.ts';
 import { encodeCertificate } from './certificate.ts';
+import { derived } from './counted-map.ts';
 import {
   assistMs,
+  callersAtOnce,
+  callersWithNews,
   certificatesMax,
+  holdingsDelayMs,
   holdsMax,
   messageBytesMax,
   rebroadcastGrowth,
   rebroadcastMaxMs,
   rebroadcastMs,
+  remindDelayMs,
+  spareDelayMs,
+  spareShare,
   statementsMax,
+  voterShowsMs,
   votesMax,
 } from './defaults.ts';
+import { openingStatements } from './gather.ts';
 import type { Effect } from './index.ts';
-import { epochOf, headOf, isMember, type Machine, tipOf } from './machine.ts';
+import { classOf } from './lottery.ts';
+import {
+  epochOf,
+  headOf,
+  isMember,
+  type Machine,
+  membersOf,
+  openingOf,
+  setTimer,
+  tipOf,
+  votersOf,
+} from './machine.ts';
+import type { PoolEntry } from './machine-parts.ts';
 import { pendingOwn } from './own.ts';
-import { ownProposal, signPresence } from './sign.ts';
+import { isKnownToBeHeld } from './pool.ts';
+import { isSilent } from './readiness.ts';
+import { ownProposal, ownRequests, signPresence } from './sign.ts';
 import { encodeMessage, type Presence } from './statement.ts';
+import { quorum } from './views.ts';
 
-const holdings = (machine: Machine): string[] =>
-  [...machine.pool.values()]
-    .filter(({ contribution }) => isHeld(machine, contribution))
-    .map(({ holding }) => holding)
-    .slice(-holdsMax)
-    .sort();
+const held: (machine: Machine) => readonly PoolEntry[] = derived(
+  (machine) => [machine.pool.revision, machine.blobs.revision],
+  (machine) =>
+    [...machine.pool.values()]
+      .filter(({ contribution }) => isHeld(machine, contribution))
+      .slice(-holdsMax)
+      .sort((a, b) => (a.holding < b.holding ? -1 : 1)),
+);
 
-/** What our presence would say; observers say nothing. */
-const presenceOf = (machine: Machine): Presence => ({
-  peer: machine.init.self,
-  epoch: epochOf(machine),
-  view: machine.view,
-  head: headOf(machine).block.height,
-  final: machine.settled.block.height,
-  holds: holdings(machine),
-});
+const isVoter = (machine: Machine): boolean => votersOf(machine).includes(machine.init.self);
 
-/** Whether others should learn what we hold: it changed since our last presence. */
-export const holdingsChanged = (machine: Machine): boolean => holdings(machine).join() !== machine.published;
-
-/** Says where we stand and what we hold. */
-export function publishPresence(machine: Machine): void {
-  if (machine.init.role === 'observer') return;
-  machine.out.statements.push(signPresence(machine, presenceOf(machine)));
-  machine.published = holdings(machine).join();
+/** What a voter holds and has not said at this final block, as far as no quorum is known to hold it. */
+function unsaid(machine: Machine): readonly PoolEntry[] {
+  const { published, settled } = machine;
+  if (!isVoter(machine)) return [];
+  const before = published.of === settled.block.id ? published.holdings : new Set();
+  return held(machine).filter((entry) => !before.has(entry.holding) && !isKnownToBeHeld(machine, entry));
 }
 
-/** Answers a peer whose presence shows that it lags: with certificates, when it is in our epoch; our presence tells it to sync. */
-export function answer(machine: Machine, { epoch, view, final }: Presence): void {
-  const lagsInViews = epoch === epochOf(machine) && view < machine.view;
-  const lagsInBlocks = final < machine.settled.block.height;
-  if (!isMember(machine) || machine.now < machine.assistedAt + assistMs) return;
-  if (!lagsInBlocks && !lagsInViews) return;
-  machine.assistedAt = machine.now;
+/** Whether a proposer may still choose what goes into the next block. */
+const isOpenRound = ({ readyAt, view, views }: Machine): boolean =>
+  readyAt !== undefined && views.get(view)?.proposal === undefined;
+
+/**
+ * What others should learn of that. Members' deltas are waited for until we are ready, and there is a proposal soon
+ * after; guests' are only taken if they are known to be held by then, so that they are said at other times, too.
+ */
+function worthSaying(machine: Machine): readonly string[] {
+  const members = new Set(isOpenRound(machine) ? [] : membersOf(machine));
+  const chosen = unsaid(machine).filter(({ contribution }) => !members.has(contribution.author));
+  return chosen.map(({ holding }) => holding);
+}
+
+/** Whether others should learn what we hold: there is more than we have said, and it makes a difference. */
+export const holdingsChanged = (machine: Machine): boolean =>
+  isOpenRound(machine) && unsaid(machine).length > 0;
+
+/** Whether the next blocks may admit us, if we are there. Who earns membership shows that by its contributions. */
+const asksForMembership = (machine: Machine): boolean =>
+  !isMember(machine) && machine.own.invitation !== undefined;
+
+/**
+ * Says where we stand, and what we hold beside what we have said at this final block. Who neither votes nor is about to
+ * become a member is asked for nothing by anybody, and says nothing.
+ */
+export function publishPresence(machine: Machine): void {
+  if (isVoter(machine) || machine.provisional || asksForMembership(machine))
+    sendPresence(machine, worthSaying(machine));
+}
+
+function sendPresence(machine: Machine, holds: readonly string[]): void {
+  const { published, init, settled } = machine;
+  if (init.role === 'observer') return;
+  if (published.of !== settled.block.id) published.holdings.clear();
+  published.of = settled.block.id;
+  published.at = machine.now;
+  for (const holding of holds) published.holdings.add(holding);
+  const presence: Presence = {
+    peer: init.self,
+    epoch: epochOf(machine),
+    view: machine.view,
+    head: headOf(machine).block.height,
+    final: settled.block.height,
+    block: settled.block.id,
+    holds,
+    opening: openingOf(machine),
+  };
+  machine.out.statements.push(signPresence(machine, presence));
+}
+
+/**
+ * Somewhat more voters than a quorum, those who propose next and are not silent, say first what they hold; the others
+ * when it has turned out that this was not enough.
+ */
+function speaksFirst(machine: Machine): boolean {
+  const voters = votersOf(machine);
+  const next = machine.view % voters.length;
+  const turns = [...voters.slice(next), ...voters.slice(0, next)].filter(
+    (voter) => !isSilent(machine, voter),
+  );
+  return turns.indexOf(machine.init.self) < quorum(machine) + Math.ceil(voters.length / spareShare);
+}
+
+/** How long what we hold since we were ready is gathered. */
+export const holdingsWait = (machine: Machine): number =>
+  speaksFirst(machine) ? holdingsDelayMs : spareDelayMs;
+
+/** A voter that is ready says what it holds, unless it can make no difference; who is invited, that it is there. */
+export function publishHoldings(machine: Machine): void {
+  const holds = worthSaying(machine);
+  if (holds.length > 0 || asksForMembership(machine)) sendPresence(machine, holds);
+}
+
+/** What is said at once when we have become ready. */
+export function publishReadiness(machine: Machine): void {
+  if (speaksFirst(machine) || asksForMembership(machine)) publishHoldings(machine);
+}
+
+/** Everything that we hold once more: somebody may have missed what we said. */
+function repeatPresence(machine: Machine): void {
+  machine.published.of = undefined;
   publishPresence(machine);
-  machine.out.statements.push(...certificatesFrom(machine, view));
+}
+
+/**
+ * Answers a peer whose presence shows that it lags: with certificates, when it is in our epoch; our presence tells it
+ * to sync. By one step it may just not have heard yet. One that stands before views in which it has voted may have
+ * forgotten that: it gets its votes back.
+ */
+export function answer(machine: Machine, { peer, epoch, view, final }: Presence): void {
+  const { settled, progressAt, roundStartedAt, now } = machine;
+  const isBehind = (its: number, ours: number, since: number): boolean =>
+    its < ours - 1 || (its < ours && now >= since + assistMs);
+  const lagsInViews = epoch === epochOf(machine) && isBehind(view, machine.view, roundStartedAt);
+  const lagsInBlocks = isBehind(final, settled.block.height, progressAt);
+  const peerClass = classOf(machine, peer);
+  const assistedAt = machine.assistedAt.get(peerClass) ?? Number.NEGATIVE_INFINITY;
+  if (!isMember(machine) || machine.now < assistedAt + assistMs) return;
+  if (!lagsInBlocks && !lagsInViews) return;
+  machine.assistedAt.set(peerClass, machine.now);
+  sendPresence(machine, worthSaying(machine));
+  machine.out.repeated.push(...certificatesFrom(machine, view));
+  const forgot = lagsInViews && (machine.lastVote.get(peer) ?? -1) > view;
+  if (forgot) machine.out.repeated.push(...votesBy(machine, peer, view));
 }
 
 /** Certificates of undecided views from one on, newest last, and the newest finalization. */
@@ -72,22 +185,68 @@ function certificatesFrom(machine: Machine, from: number): Uint8Array[] {
   );
 }
 
-/** Sends everything again that somebody may have missed and that still matters. */
+/** Whether nothing is under way here: everybody trains, and who missed the end of the round will say so. */
+function isCalm(machine: Machine): boolean {
+  const { own, settled, readyAt, openings, elsewhere, returning } = machine;
+  const isRegular = !machine.provisional && !machine.dormant && openings.size === 0 && elsewhere.size === 0;
+  const isDone = own.votes.size === 0 && own.proposals.size === 0 && headOf(machine) === settled;
+  const waits = readyAt !== undefined && isVoter(machine);
+  return isRegular && isDone && !waits && returning.size === 0 && !asksForMembership(machine);
+}
+
+/** When a voter must be heard again so that nobody takes it for gone; only where survivors may open a recovery. */
+const showsItselfAt = (machine: Machine): number =>
+  machine.rules.run.membership.stallMs > 0 && isVoter(machine)
+    ? machine.published.at + voterShowsMs
+    : Number.POSITIVE_INFINITY;
+
+/** In calm times a few voters at a time say where all stand; more of them when guests' deltas have come. */
+function hasItsTurn(machine: Machine): boolean {
+  const voters = votersOf(machine);
+  const index = voters.indexOf(machine.init.self);
+  const atOnce = worthSaying(machine).length > 0 ? callersWithNews : callersAtOnce;
+  const first = atOnce * (machine.settled.block.height + machine.repeats);
+  return index >= 0 && (index + first) % voters.length < atOnce;
+}
+
+/**
+ * Sends everything again that somebody may have missed and that still matters. Who has just connected gets its own
+ * votes back: it may have been restored from a backup.
+ */
 export function rebroadcast(machine: Machine): void {
-  publishPresence(machine);
+  const speaks = !isCalm(machine) || hasItsTurn(machine) || machine.now >= showsItselfAt(machine);
+  if (speaks) repeatPresence(machine);
   const pending = pendingOwn(machine);
-  const { statements } = machine.out;
+  const statements = machine.out.repeated;
   if (pending) statements.push(pending.bytes);
-  if (machine.own.invitation && !isMember(machine)) statements.push(machine.own.invitation);
-  for (const { statement } of machine.invitations.values()) statements.push(statement);
+  statements.push(...ownRequests(machine));
+  for (const { statement } of machine.changes.values()) statements.push(statement);
+  statements.push(...openEvidence(machine));
+  statements.push(...openingStatements(machine));
   if (!isMember(machine)) return;
   for (const view of [machine.view - 1, machine.view]) {
     const proposal = ownProposal(machine, view);
     if (proposal) statements.push(proposal);
   }
-  statements.push(...certificatesFrom(machine, Math.max(machine.floor, machine.view - certificatesMax)));
+  if (speaks)
+    statements.push(...certificatesFrom(machine, Math.max(machine.floor, machine.view - certificatesMax)));
   const votes = [...machine.own.votes.values()].slice(-votesMax);
   statements.push(...votes);
+  for (const peer of machine.returning.keys()) statements.push(...votesBy(machine, peer, machine.floor));
+}
+
+/**
+ * Who connected a moment ago gets its own votes once more: some may have been on their way here when it was greeted.
+ */
+export function remind(machine: Machine): void {
+  for (const [peer, since] of machine.returning) {
+    if (machine.now < since + remindDelayMs) {
+      setTimer(machine, 'remind', since + remindDelayMs);
+      return;
+    }
+    machine.returning.delete(peer);
+    if (isMember(machine)) machine.out.repeated.push(...votesBy(machine, peer, machine.floor));
+  }
 }
 
 /** What must change to count as progress. */
@@ -107,12 +266,15 @@ export function nextRebroadcast(machine: Machine): number {
   if (mark !== machine.progressMark) {
     machine.progressMark = mark;
     machine.rebroadcastDelay = rebroadcastMs;
+    machine.repeats = 0;
     return machine.now + rebroadcastMs;
   }
   if (at !== undefined && at > machine.now) return at;
   rebroadcast(machine);
   machine.rebroadcastDelay = Math.min(rebroadcastMaxMs, machine.rebroadcastDelay * rebroadcastGrowth);
-  return machine.now + machine.rebroadcastDelay;
+  machine.repeats++;
+  const showsAt = Math.max(showsItselfAt(machine), machine.now + rebroadcastMs);
+  return Math.min(machine.now + machine.rebroadcastDelay, showsAt);
 }
 
 /** The gathered statements as gossip messages, each within its limits; equal statements once. */

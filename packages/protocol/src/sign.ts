@@ -3,17 +3,21 @@ import { encodeCbor } from '@murmuration/base';
 import type { BlockRecord } from './block-record.ts';
 import { contributionsPerAuthorMax } from './defaults.ts';
 import type { BlockId, ContributionDraft } from './index.ts';
-import { epochOf, type Machine } from './machine.ts';
+import { memberOf } from './ledger-state.ts';
+import { epochIdOf, epochOf, type Machine, tipOf } from './machine.ts';
+import { encodeLeave, encodeRekey, parseRekey, type RekeyRequest } from './request.ts';
 import {
   contributionBody,
   decodeStatement,
+  encodeProposal,
   encodeSigned,
   type Presence,
   type Proposal,
   presenceBody,
-  proposalBody,
+  withRekey,
 } from './statement.ts';
 import { type Choice, type Vote, voteBody } from './vote.ts';
+import { ownVoteKey } from './vote-key.ts';
 
 const sign = (machine: Machine) => (bytes: Uint8Array) => machine.components.sign(bytes);
 
@@ -23,6 +27,10 @@ const forever = (machine: Machine): number => machine.rules.run.rounds + 1;
 const persist = (machine: Machine, key: string, height: number, bytes: Uint8Array): void => {
   machine.out.persist.push({ kind: 'persist', record: { key, height, bytes } });
 };
+
+/** A record that is never forgotten. */
+export const keepForever = (machine: Machine, key: string, bytes: Uint8Array): void =>
+  persist(machine, key, forever(machine), bytes);
 
 /** The own vote of a kind in a view of this epoch, as it was sent. */
 export const ownVote = (machine: Machine, view: number, choice: Choice): Uint8Array | undefined =>
@@ -38,25 +46,31 @@ export function signVote(
   choice: Choice,
   view: number,
   block: BlockId | undefined,
-): { readonly vote: Vote; readonly signature: Uint8Array } {
-  const epoch = epochOf(machine);
-  const vote: Vote = { epoch, view, choice, block, voter: machine.init.self };
-  const bytes = encodeSigned('vote', voteBody(machine.rules.runDigest, vote), sign(machine));
-  const key = `${epoch}/${view}/${choice}`;
+): { readonly vote: Vote; readonly signature: Uint8Array; readonly rekey: RekeyRequest | undefined } {
+  const id = epochIdOf(machine);
+  const vote: Vote = { ...id, view, choice, block, voter: machine.init.self };
+  const signed = encodeSigned('vote', voteBody(machine.rules.runDigest, vote), ownVoteKey(machine).sign);
+  const rekey = ownRekey(machine);
+  const bytes = withRekey(signed, rekey);
+  const key = `${id.epoch}/${view}/${choice}`;
   machine.own.votes.set(key, bytes);
   persist(machine, `vote/${key}`, machine.settled.block.height + 1, bytes);
   machine.out.statements.push(bytes);
   const statement = decodeStatement(bytes, machine.rules.hash);
-  return { vote, signature: (statement as { signature: Uint8Array }).signature };
+  return { vote, signature: (statement as { signature: Uint8Array }).signature, rekey };
 }
 
 /** Signs the only proposal of a view. */
 export function signProposal(
   machine: Machine,
-  proposal: Omit<Proposal, 'header' | 'block'>,
+  proposal: Omit<Proposal, 'header'>,
   list: Uint8Array,
 ): Uint8Array {
-  const bytes = encodeSigned('proposal', proposalBody(machine.rules.runDigest, proposal), sign(machine));
+  const signed = encodeProposal(machine.rules.runDigest, proposal, {
+    hash: machine.rules.hash,
+    sign: ownVoteKey(machine).sign,
+  });
+  const bytes = withRekey(signed, ownRekey(machine));
   const key = `${proposal.epoch}/${proposal.view}`;
   machine.own.proposals.set(key, { bytes, list });
   persist(machine, `proposal/${key}`, machine.settled.block.height + 1, encodeCbor([bytes, list]));
@@ -86,8 +100,8 @@ export function keepBlock(machine: Machine, record: BlockRecord, entry: Uint8Arr
 
 /**
  * After a block was settled: what was signed in later views is kept under the next height, because records of lower
- * heights are forgotten; what was signed in views that the stored ledger decides goes. Not before: a block that is final
- * but not stored is not known after a restart.
+ * heights are forgotten; what was signed in views that the stored ledger decides goes. Not before: a block that is
+ * final but not stored is not known after a restart.
  */
 export function retainSignatures(machine: Machine): void {
   const { block, state, finality } = machine.settled;
@@ -101,4 +115,32 @@ export function retainSignatures(machine: Machine): void {
   for (const [key, { bytes, list }] of machine.own.proposals)
     if (decided(key)) machine.own.proposals.delete(key);
     else persist(machine, `proposal/${key}`, block.height + 1, encodeCbor([bytes, list]));
+}
+
+/**
+ * The renewal that our vote key needs to count: none when the ledger knows the key, or when it is of no use any more.
+ */
+function ownRekey(machine: Machine): RekeyRequest | undefined {
+  const { init, rules, components } = machine;
+  const member = memberOf(tipOf(machine).state, init.self);
+  const { key, sign: signByNewKey } = ownVoteKey(machine);
+  if (!member || member.key === key || machine.forgotten) return undefined;
+  const terms = {
+    run: rules.runDigest,
+    peer: init.self,
+    since: member.since,
+    renewed: member.renewed + 1,
+    key,
+  };
+  return parseRekey(encodeRekey(terms, components.sign, signByNewKey));
+}
+
+/** What this peer asks of the roster, signed anew (the same bytes each time) while it is not granted. */
+export function ownRequests(machine: Machine): Uint8Array[] {
+  const { init, own, rules, components } = machine;
+  const member = memberOf(tipOf(machine).state, init.self);
+  if (!member) return own.invitation ? [own.invitation] : [];
+  const request = { run: rules.runDigest, peer: init.self, since: member.since };
+  const rekey = ownRekey(machine);
+  return [...(own.leaving ? [encodeLeave(request, components.sign)] : []), ...(rekey ? [rekey.bytes] : [])];
 }

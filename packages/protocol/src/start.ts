@@ -1,18 +1,21 @@
 /** From what the store and the engine have after a restart to a machine that contradicts nothing it has signed. */
-import { DigestError, decodeCbor } from '@murmuration/base';
+import { DigestError } from '@murmuration/base';
+import { restoreEvidence } from './accuse.ts';
 import { holdOwn, wantDelta } from './blobs.ts';
 import { ancestorAt, type BlockRecord, buildRecord } from './block-record.ts';
-import type { Certificate } from './certificate.ts';
-import { listsMax } from './defaults.ts';
 import { ProtocolError } from './errors.ts';
+import { restoreOpening } from './gather.ts';
 import type { BlockId, DurableRecord, LedgerEntry, ReplicaEvent } from './index.ts';
 import { decodeAnnouncement, decodeEntry } from './ledger-entry.ts';
-import { epochOf, keepAtMost, type Machine, tipOf } from './machine.ts';
+import { type Machine, tipOf } from './machine.ts';
+import { noteRekeys, restoreMemory } from './memory.ts';
+import { misplacedOpening, openedRecord, parentOf, parseOpening } from './opening.ts';
 import { isIncluded } from './own.ts';
 import { addToPool } from './pool.ts';
+import { storedExpiry } from './recovery-records.ts';
+import { noteSnapshot } from './repair.ts';
+import { restoreSignatures } from './restore.ts';
 import { openViews, reportEnd, sweep } from './settle.ts';
-import { decodeStatement } from './statement.ts';
-import { addCertificate, countVote, slotOf } from './views.ts';
 
 type Start = Extract<ReplicaEvent, { kind: 'start' }>;
 
@@ -21,8 +24,15 @@ export function start(machine: Machine, event: Start): void {
     const chain = readLedger(machine, event.ledger);
     restoreBlocks(machine, event.records);
     placeEngine(machine, chain, event);
+    restoreReopening(machine, event.records);
     restoreContributions(machine, event.records, chain);
     restoreSignatures(machine, event.records);
+    for (const { key, bytes } of event.records)
+      if (key.startsWith('opening/')) restoreOpening(machine, bytes);
+    restoreEvidence(machine, event.records);
+    for (const record of chain) noteRekeys(machine, record);
+    restoreMemory(machine, event.records);
+    if (event.ledger.length + event.records.length > 0) machine.signsFrom = undefined;
   } catch (cause) {
     if (!(cause instanceof ProtocolError) && !(cause instanceof DigestError)) throw cause;
     throw new ProtocolError(`cannot start: ${cause.message}`, { code: 'bad-start' }, { cause });
@@ -37,7 +47,13 @@ function readLedger(machine: Machine, entries: readonly LedgerEntry[]): BlockRec
   const chain = [machine.genesis];
   for (const { bytes } of entries) {
     const entry = decodeEntry(bytes, rules.runDigest, rules.hash);
-    const parent = chain.at(-1) as BlockRecord;
+    const before = chain.at(-1) as BlockRecord;
+    const parent = parentOf(rules, before, entry);
+    if (typeof parent === 'string')
+      throw new ProtocolError(`stored block ${before.block.height + 1}: ${parent}`, {
+        code: 'bad-start',
+        height: before.block.height + 1,
+      });
     const { record, problem } = buildRecord(
       rules,
       parent,
@@ -66,8 +82,10 @@ function restoreBlocks(machine: Machine, records: readonly DurableRecord[]): voi
     .map(({ bytes }) => decodeEntry(bytes, rules.runDigest, rules.hash))
     .sort((a, b) => a.header.height - b.header.height);
   for (const entry of kept) {
-    const parent = machine.records.get(entry.header.parent);
-    if (!parent || machine.records.has(entry.id)) continue;
+    const before = machine.records.get(entry.header.parent);
+    if (!before || machine.records.has(entry.id)) continue;
+    const parent = parentOf(rules, before, entry);
+    if (typeof parent === 'string') continue;
     const { id, header, headerBytes, announcements } = entry;
     const { record } = buildRecord(rules, parent, id, header, headerBytes, announcements);
     if (record) machine.records.set(id, record);
@@ -78,8 +96,10 @@ function restoreBlocks(machine: Machine, records: readonly DurableRecord[]): voi
 /** Finds the engine's block, takes back what is not on the final chain, and queues the final blocks that it lacks. */
 function placeEngine(machine: Machine, chain: readonly BlockRecord[], event: Start): void {
   const tip = chain.at(-1) as BlockRecord;
-  const stack = [...(event.undoable ?? [])];
-  if (event.applied && stack.at(-1)?.block !== event.applied.block) stack.push(event.applied);
+  const lowest = machine.genesis.block.height;
+  const isBefore = machine.init.base !== undefined && (event.applied?.height ?? 0) < lowest;
+  const stack = isBefore ? [] : [...(event.undoable ?? [])];
+  if (!isBefore && event.applied && stack.at(-1)?.block !== event.applied.block) stack.push(event.applied);
   const isKnown = (block: BlockId): boolean => machine.records.has(block);
   while (stack.length > 0 && !isKnown((stack.at(-1) as { block: BlockId }).block)) {
     const { block, height } = stack.pop() as { block: BlockId; height: number };
@@ -92,7 +112,7 @@ function placeEngine(machine: Machine, chain: readonly BlockRecord[], event: Sta
   }
   const top = stack.at(-1);
   const below = event.undoable?.[0]?.height;
-  const fallback = below === undefined ? machine.genesis : (chain[below - 1] ?? tip);
+  const fallback = below === undefined ? machine.genesis : (chain[below - 1 - lowest] ?? tip);
   const stand = top
     ? (machine.records.get(top.block) as BlockRecord)
     : event.applied
@@ -101,17 +121,38 @@ function placeEngine(machine: Machine, chain: readonly BlockRecord[], event: Sta
   const undoable = new Set(event.undoable?.map(({ block }) => block));
   const path: BlockRecord[] = [];
   let at = stand;
-  while (undoable.has(at.block.id) || chain[at.block.height] !== at) {
+  while (undoable.has(at.block.id) || chain[at.block.height - lowest] !== at) {
     path.unshift(at);
     at = at.parent as BlockRecord;
   }
   machine.settled = at;
   machine.applied = path;
-  machine.decided = chain.slice(at.block.height + 1);
+  machine.decided = chain.slice(at.block.height + 1 - lowest);
   for (const record of [at, ...path]) record.root = 'equal';
+  if (isBefore) {
+    const { id, height, tensors } = at.block;
+    machine.installing = { block: id, height, tensors, askedAt: Number.NEGATIVE_INFINITY, own: undefined };
+  }
+  for (const record of chain.slice(0, at.block.height + 1 - lowest)) noteSnapshot(machine, record);
+  for (const { tensors, bytes } of event.atHand ?? []) machine.atHand.set(tensors, bytes);
   openViews(machine, tip.block.epoch, tip.finality?.view ?? tip.block.view);
   if (tip.state.epoch === tip.block.epoch) return;
   machine.floor = -1;
+}
+
+/** A founders' opening that was accepted at the newest block of the ledger. */
+function restoreReopening(machine: Machine, records: readonly DurableRecord[]): void {
+  const bytes = records.find(({ key }) => key === 'reopened')?.bytes;
+  const tip = tipOf(machine);
+  if (!bytes || misplacedOpening(parseOpening(bytes), tip)) return;
+  const opened = openedRecord(machine.rules, tip, parseOpening(bytes));
+  const place = (list: BlockRecord[]): BlockRecord[] =>
+    list.map((record) => (record === tip ? opened : record));
+  machine.records.set(tip.block.id, opened);
+  machine.decided = place(machine.decided);
+  machine.applied = place(machine.applied);
+  if (machine.settled === tip) machine.settled = opened;
+  openViews(machine, tip.next.epoch, -1);
 }
 
 function restoreContributions(
@@ -120,10 +161,12 @@ function restoreContributions(
   chain: readonly BlockRecord[],
 ): void {
   const { rules } = machine;
-  const own = records
+  const expiry = storedExpiry(records);
+  const all = records
     .filter(({ key }) => key.startsWith('contribution/'))
     .map(({ bytes }) => ({ ...decodeAnnouncement(bytes, rules.runDigest, rules.hash), bytes }))
     .sort((a, b) => a.contribution.sequence - b.contribution.sequence);
+  const own = new Map(all.map((entry) => [entry.contribution.sequence, entry])).values();
   for (const { contribution, bytes } of own) {
     machine.own.sequence = contribution.sequence;
     machine.own.last = contribution;
@@ -133,6 +176,9 @@ function restoreContributions(
     const tooLate = settled.block.height >= contribution.baseHeight + rules.run.lateHeights;
     const base = ancestorAt(settled, contribution.baseHeight);
     const forked = base !== undefined && base.block.id !== contribution.base;
+    const state = expiry(contribution.sequence);
+    if (state === 'done') continue;
+    entry.expired = state === 'expired';
     if (tooLate || forked)
       machine.out.rest.push({ kind: 'expire', contribution: contribution.cid, blob: contribution.blob });
     else {
@@ -147,55 +193,4 @@ function restoreContributions(
       wantDelta(machine, announcement.contribution);
       addToPool(machine, announcement);
     }
-}
-
-/** Own votes and proposals of undecided views, and the notarizations that came with kept blocks. */
-function restoreSignatures(machine: Machine, records: readonly DurableRecord[]): void {
-  const { hash } = machine.rules;
-  const epoch = epochOf(machine);
-  const certificates: Certificate[] = machine.restored.splice(0);
-  for (const certificate of certificates)
-    if (certificate.epoch === epoch && certificate.view > machine.floor) addCertificate(machine, certificate);
-  for (const { key, bytes } of records) {
-    const isProposal = key.startsWith('proposal/');
-    if (!isProposal && !key.startsWith('vote/')) continue;
-    const [own, list] = isProposal ? (decodeCbor(bytes) as [Uint8Array, Uint8Array]) : [bytes, bytes];
-    const statement = decodeStatement(own, hash);
-    if (statement.kind === 'vote') {
-      const { vote, signature } = statement;
-      if (vote.epoch !== epoch || vote.view <= machine.floor) continue;
-      machine.own.votes.set(`${epoch}/${vote.view}/${vote.choice}`, own);
-      const certificate = countVote(machine, vote, signature);
-      if (certificate && certificate.choice !== 'finalize') addCertificate(machine, certificate);
-      if (certificate?.choice === 'finalize') machine.pendingFinality = certificate;
-    } else if (statement.kind === 'proposal') {
-      const { proposal } = statement;
-      if (proposal.epoch !== epoch || proposal.view <= machine.floor) continue;
-      machine.own.proposals.set(`${epoch}/${proposal.view}`, { bytes: own, list });
-      slotOf(machine, proposal.view).proposal = { proposal, bytes: own };
-      machine.out.serve.push({ kind: 'serve', blob: proposal.header.list, bytes: list });
-      keepList(machine, proposal.header.list, list);
-    }
-  }
-  machine.activeSince = machine.view + tipOf(machine).state.roster.length;
-}
-
-/** Reads a list of announcements into the machine. Throws `ProtocolError` or `DigestError`. */
-export function keepList(
-  machine: Machine,
-  blob: Parameters<Machine['lists']['set']>[0],
-  bytes: Uint8Array,
-): void {
-  const list = decodeCbor(bytes);
-  const { runDigest, hash } = machine.rules;
-  if (!Array.isArray(list) || !list.every((item) => item instanceof Uint8Array))
-    throw new ProtocolError('list: expected byte strings', { code: 'bad-message' });
-  const announcements = list.map((item: Uint8Array) => {
-    const statement = decodeAnnouncement(item, runDigest, hash);
-    if (!machine.rules.verify(statement.signer, statement.signed, statement.signature))
-      throw new ProtocolError('list: contribution with a wrong signature', { code: 'bad-message' });
-    return { contribution: statement.contribution, bytes: item };
-  });
-  machine.lists.set(blob, announcements);
-  keepAtMost(machine.lists, listsMax);
 }

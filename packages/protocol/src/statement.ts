@@ -1,7 +1,8 @@
 /**
  * The wire. A gossip message is a dag-cbor list of statements, each a byte string: dag-cbor of `{ body, kind,
  * signature }`. A signature covers `murmuration/1/<kind>`, a zero byte and the body; the body names the run and the
- * signer. Certificates and invitations carry their signatures in the body and have none of their own.
+ * signer. Certificates, invitations and evidence carry their signatures in the body and have none of their own. Votes
+ * and proposals by a key that the ledger does not know yet have the renewal beside the body, as `rekey`.
  */
 import {
   type Cid,
@@ -12,13 +13,18 @@ import {
   encodeCbor,
   type PeerId,
 } from '@murmuration/base';
+import { concat } from 'uint8arrays/concat';
+import { fromString } from 'uint8arrays/from-string';
+import { toString as toText } from 'uint8arrays/to-string';
 import { type Certificate, readCertificate } from './certificate.ts';
-import { announcementBytesMax, holdsMax, messageBytesMax, statementsMax } from './defaults.ts';
+import { announcementBytesMax, holdsMax, messageBytesMax, rekeyBytesMax, statementsMax } from './defaults.ts';
 import { ProtocolError } from './errors.ts';
+import { type Evidence, parseEvidence } from './evidence.ts';
 import {
   bytesField,
   bytesListField,
   cidField,
+  equalBytes,
   type Fields,
   integerField,
   peerField,
@@ -29,8 +35,10 @@ import {
 import { decodeHeader, type Header, headerBytesMax } from './header.ts';
 import type { BlockId, Contribution, ContributionDraft } from './index.ts';
 import { encodeInvitation, type Invitation, parseInvitation } from './invitation.ts';
+import { encodeOpening, type Opening, parseOpening } from './opening.ts';
+import { parseRekey, parseRequest, type RekeyRequest, type RosterRequest } from './request.ts';
 import { signedBytes } from './signing.ts';
-import { readVote, type Vote } from './vote.ts';
+import { type EpochId, readVote, type Vote } from './vote.ts';
 
 /** What a peer says of itself: where it stands, and which blobs it holds. */
 export interface Presence {
@@ -39,12 +47,15 @@ export interface Presence {
   readonly view: number;
   readonly head: number;
   readonly final: number;
+  /** The block of height `final`. */
+  readonly block: BlockId;
   /** First 8 bytes of the CID digest of each contribution whose blob this peer holds and found valid. */
   readonly holds: readonly string[];
+  /** The recovery in which these heights are counted; null: the regular chain. */
+  readonly opening: Cid | null;
 }
 
-export interface Proposal {
-  readonly epoch: number;
+export interface Proposal extends EpochId {
   readonly view: number;
   /** The view in which the block that this one builds on (or proposes again) was notarized; −1: the epoch's base. */
   readonly after: number;
@@ -64,6 +75,8 @@ export interface Signed {
   readonly signed: Uint8Array;
   /** The whole statement, as it is sent on. */
   readonly bytes: Uint8Array;
+  /** Of votes and proposals: makes the key that signed them the signer's, before the ledger says so. */
+  readonly rekey: RekeyRequest | undefined;
 }
 
 export type SignedStatement = Signed &
@@ -87,13 +100,30 @@ export type Statement =
       readonly run: Uint8Array;
       readonly invitation: Invitation;
       readonly bytes: Uint8Array;
+    }
+  | {
+      readonly kind: 'evidence';
+      readonly run: Uint8Array;
+      readonly evidence: Evidence;
+      readonly bytes: Uint8Array;
+    }
+  | {
+      readonly kind: 'opening';
+      readonly run: Uint8Array;
+      readonly opening: Opening;
+      readonly bytes: Uint8Array;
+    }
+  | {
+      readonly kind: 'leave' | 'rekey';
+      readonly run: Uint8Array;
+      readonly request: RosterRequest;
+      readonly bytes: Uint8Array;
     };
 
 export type Hash = (bytes: Uint8Array) => Uint8Array;
 
 const prefixBytes = 8;
-const toHex = (bytes: Uint8Array): string =>
-  Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+const toHex = (bytes: Uint8Array): string => toText(bytes, 'base16');
 
 /** How a presence names a contribution. */
 export const holdingOf = (contribution: Cid): string =>
@@ -136,34 +166,63 @@ export const contributionBody = (
 export const presenceBody = (run: Uint8Array, presence: Presence): Record<string, unknown> => ({
   run,
   ...presence,
-  holds: Uint8Array.from(
-    presence.holds.flatMap((hex) => (hex.match(/../g) ?? []).map((byte) => Number.parseInt(byte, 16))),
-  ),
+  holds: fromString(presence.holds.join(''), 'base16'),
 });
 
+/** What stands for the names of a proposal's contributions in what is signed. */
+const digestOfNames = (contributions: readonly Cid[], hash: Hash): Uint8Array =>
+  hash(concat(contributions.map(digestOfCid)));
+
+/** What the proposer signs: block and contributions by a hash each, so that two proposals make short evidence. */
 export const proposalBody = (
   run: Uint8Array,
-  proposal: Omit<Proposal, 'header' | 'block'>,
+  { epoch, opened, view, after, block, contributions, proposer }: Omit<Proposal, 'header' | 'headerBytes'>,
+  hash: Hash,
 ): Record<string, unknown> => ({
   run,
-  epoch: proposal.epoch,
-  view: proposal.view,
-  after: proposal.after,
-  header: proposal.headerBytes,
-  contributions: proposal.contributions.map(digestOfCid),
-  proposer: proposal.proposer,
+  epoch,
+  opened,
+  view,
+  after,
+  block,
+  names: digestOfNames(contributions, hash),
+  proposer,
 });
+
+/** Signs a proposal; the header and the names of the contributions travel beside the signed body. */
+export function encodeProposal(
+  run: Uint8Array,
+  proposal: Omit<Proposal, 'header'>,
+  { hash, sign }: { readonly hash: Hash; readonly sign: (bytes: Uint8Array) => Uint8Array },
+): Uint8Array {
+  const body = proposalBody(run, proposal, hash);
+  return encodeCbor({
+    kind: 'proposal',
+    body,
+    signature: sign(signedBytes('proposal', body)),
+    header: proposal.headerBytes,
+    contributions: proposal.contributions.map(digestOfCid),
+  });
+}
 
 /** Signs a body and wraps it. */
 export const encodeSigned = (
-  kind: SignedStatement['kind'],
+  kind: Exclude<SignedStatement['kind'], 'proposal'>,
   body: unknown,
   sign: (bytes: Uint8Array) => Uint8Array,
 ): Uint8Array => encodeCbor({ kind, body, signature: sign(signedBytes(kind, body)) });
 
+/** A vote or proposal with the renewal that makes its key the signer's. */
+export const withRekey = (statement: Uint8Array, rekey: RekeyRequest | undefined): Uint8Array =>
+  rekey ? encodeCbor({ ...(decodeCbor(statement) as object), rekey: rekey.bytes }) : statement;
+
 /** An invitation as a statement of its own. */
 export const encodeInvitationStatement = (invitation: Invitation): Uint8Array =>
   encodeCbor({ kind: 'invitation', body: decodeCbor(encodeInvitation(invitation)) });
+
+/** An opening, with the signatures that it has, as a statement. */
+export const encodeOpeningStatement = (opening: Opening): Uint8Array =>
+  encodeCbor({ kind: 'opening', body: decodeCbor(encodeOpening(opening)) });
 
 export const encodeMessage = (statements: readonly Uint8Array[]): Uint8Array => encodeCbor(statements);
 
@@ -194,29 +253,51 @@ export function decodeStatement(bytes: Uint8Array, hash: Hash): Statement {
 function readStatement(bytes: Uint8Array, hash: Hash): Statement {
   const value = decodeCbor(bytes);
   const kind = (value as { kind?: unknown } | null)?.kind;
-  if (kind === 'certificate' || kind === 'invitation') {
+  if (kind === 'certificate' || kind === 'invitation' || kind === 'opening') {
     const { body } = readFields(value, 'statement', ['kind', 'body']).values;
     if (kind === 'certificate') return { kind, bytes, ...readCertificate(body) };
+    if (kind === 'opening') {
+      const opening = parseOpening(encodeCbor(body));
+      return { kind, bytes, run: opening.run, opening };
+    }
     const invitation = parseInvitation(encodeCbor(body));
     return { kind, bytes, run: invitation.run, invitation };
   }
-  const envelope = readFields(value, 'statement', ['kind', 'body', 'signature']);
+  if (kind === 'leave' || kind === 'rekey') {
+    const request = parseRequest(bytes);
+    return { kind: request.kind, bytes, run: request.run, request };
+  }
+  if (kind === 'evidence') {
+    const evidence = parseEvidence(bytes);
+    return { kind, bytes, run: evidence.run, evidence };
+  }
+  const { attached, rekey } = readAttached(value, kind);
+  const envelope = readFields(value, 'statement', ['kind', 'body', 'signature', ...attached]);
   const body = envelope.values.body;
   const signature = bytesField(envelope, 'signature', 64);
   const signedKind = wordField(envelope, 'kind', ['contribution', 'presence', 'proposal', 'vote']);
-  const common = { signature, signed: signedBytes(signedKind, body), bytes };
+  const common = { signature, signed: signedBytes(signedKind, body), bytes, rekey };
   switch (signedKind) {
     case 'contribution':
       return { kind: signedKind, ...common, ...readContribution(body, bytes, hash) };
     case 'presence':
       return { kind: signedKind, ...common, ...readPresence(body) };
     case 'proposal':
-      return { kind: signedKind, ...common, ...readProposal(body, hash) };
+      return { kind: signedKind, ...common, ...readProposal(envelope, hash) };
     case 'vote': {
       const { run, vote } = readVote(body);
       return { kind: signedKind, ...common, run, vote, signer: vote.voter };
     }
   }
+}
+
+/** What a statement has beside body and signature. */
+function readAttached(value: unknown, kind: unknown) {
+  const attached = kind === 'proposal' ? ['header', 'contributions'] : [];
+  const given = (value as { rekey?: unknown } | null)?.rekey;
+  if (given === undefined || (kind !== 'proposal' && kind !== 'vote')) return { attached, rekey: undefined };
+  const bytes = bytesField({ where: 'statement', values: { rekey: given } }, 'rekey', 1, rekeyBytesMax);
+  return { attached: [...attached, 'rekey'], rekey: parseRekey(bytes) };
 }
 
 function readContribution(body: unknown, bytes: Uint8Array, hash: Hash) {
@@ -244,7 +325,17 @@ function readContribution(body: unknown, bytes: Uint8Array, hash: Hash) {
 }
 
 function readPresence(body: unknown) {
-  const fields = readFields(body, 'presence', ['run', 'peer', 'epoch', 'view', 'head', 'final', 'holds']);
+  const fields = readFields(body, 'presence', [
+    'run',
+    'peer',
+    'epoch',
+    'view',
+    'head',
+    'final',
+    'block',
+    'holds',
+    'opening',
+  ]);
   const holds = bytesField(fields, 'holds', 0, holdsMax * prefixBytes);
   if (holds.length % prefixBytes !== 0)
     throw new ProtocolError(`presence.holds: expected a multiple of ${prefixBytes} bytes`, {
@@ -256,37 +347,49 @@ function readPresence(body: unknown) {
     view: integerField(fields, 'view'),
     head: integerField(fields, 'head', 0, 2 ** 31),
     final: integerField(fields, 'final', 0, 2 ** 31),
+    block: cidField(fields, 'block'),
     holds: Array.from({ length: holds.length / prefixBytes }, (_, index) =>
       toHex(holds.subarray(index * prefixBytes, (index + 1) * prefixBytes)),
     ),
+    opening: fields.values.opening === null ? null : cidField(fields, 'opening'),
   };
   return { run: bytesField(fields, 'run', 32), presence, signer: presence.peer };
 }
 
-function readProposal(body: unknown, hash: Hash) {
-  const fields = readFields(body, 'proposal', [
+function readProposal(envelope: Fields, hash: Hash) {
+  const fields = readFields(envelope.values.body, 'proposal', [
     'run',
     'epoch',
+    'opened',
     'view',
     'after',
-    'header',
-    'contributions',
+    'block',
+    'names',
     'proposer',
   ]);
-  const headerBytes = bytesField(fields, 'header', 1, headerBytesMax);
+  const headerBytes = bytesField(envelope, 'header', 1, headerBytesMax);
   const header = decodeHeader(headerBytes);
-  const digests = bytesListField(fields, 'contributions', 256);
+  const block = cidField(fields, 'block');
+  if (block !== cidOfDigest(hash(headerBytes), 'dag-cbor'))
+    throw new ProtocolError('proposal.header: expected the block that is signed', { code: 'bad-message' });
+  const digests = bytesListField(envelope, 'contributions', 256);
   if (digests.some((digest) => digest.length !== 32))
     throw new ProtocolError('proposal.contributions: expected digests of 32 bytes', { code: 'bad-message' });
+  const contributions = digests.map((digest) => cidOfDigest(digest, 'dag-cbor'));
+  if (!equalBytes(digestOfNames(contributions, hash), bytesField(fields, 'names', 32)))
+    throw new ProtocolError('proposal.contributions: expected those that are signed', {
+      code: 'bad-message',
+    });
   const view = integerField(fields, 'view');
   const proposal: Proposal = {
     epoch: integerField(fields, 'epoch'),
+    opened: cidField(fields, 'opened'),
     view,
     after: integerField(fields, 'after', -1, view - 1),
     header,
     headerBytes,
-    block: cidOfDigest(hash(headerBytes), 'dag-cbor'),
-    contributions: digests.map((digest) => cidOfDigest(digest, 'dag-cbor')),
+    block,
+    contributions,
     proposer: peerField(fields, 'proposer'),
   };
   return { run: bytesField(fields, 'run', 32), proposal, signer: proposal.proposer };

@@ -1,27 +1,42 @@
 /** Catching up by ledger entries, which are verified before anything else happens. */
 import type { PeerId } from '@murmuration/base';
-import { type BlockRecord, buildRecord } from './block-record.ts';
-import { checkCertificate } from './certificate.ts';
+import { type BlockRecord, buildRecord, electorOf } from './block-record.ts';
+import { checkFinality } from './certificate.ts';
+import { noticeConflict, noticeFork } from './conflict.ts';
 import { syncDelayMs, syncRetryMaxMs, syncRetryMs, syncTimeoutMs } from './defaults.ts';
 import { ProtocolError } from './errors.ts';
 import type { LedgerEntry } from './index.ts';
 import { type DecodedEntry, decodeEntry } from './ledger-entry.ts';
-import { epochOf, type Machine, tipOf } from './machine.ts';
+import { epochOf, isStopped, type Machine, tipOf } from './machine.ts';
+import { noticeOwnIn } from './memory.ts';
+import { parentOf } from './opening.ts';
 import { extendDecided } from './settle.ts';
 import { aheadOf, mayHave } from './standing.ts';
+import { descends } from './views.ts';
 
-/** The highest final height that somebody (of these peers) claims. */
-export const claimedFinal = (machine: Machine, of?: readonly PeerId[]): number =>
-  Math.max(
-    0,
-    ...[...machine.peers]
-      .filter(([peer, standing]) => mayHave(machine, standing) && (!of || of.includes(peer)))
-      .map(([, { final }]) => final),
-  );
+/**
+ * The newest block of a recovery that goes on from our newest final block, while the block that adopts it is not here
+ * yet.
+ */
+const bridgeOf = (machine: Machine): BlockRecord | undefined => {
+  const { bridge } = machine;
+  return bridge && descends(bridge, tipOf(machine)) ? bridge : undefined;
+};
 
-/** Asks for entries when others are ahead: at once when by more than one block, else after a moment. Returns the next check. */
+/** The highest final height that somebody claims, and did not just fail to show. */
+function claimedFinal(machine: Machine): number {
+  let highest = 0;
+  for (const standing of machine.peers.values())
+    if (standing.final > highest && mayHave(machine, standing)) highest = standing.final;
+  return highest;
+}
+
+/**
+ * Asks for entries when others are ahead: at once when by more than one block, else after a moment. Returns the next
+ * check.
+ */
 export function considerSync(machine: Machine): number | undefined {
-  const next = tipOf(machine).block.height + 1;
+  const next = (bridgeOf(machine)?.block.height ?? tipOf(machine).block.height) + 1;
   const claimed = claimedFinal(machine);
   if (machine.syncing) {
     const until = machine.syncing.askedAt + syncTimeoutMs;
@@ -29,9 +44,9 @@ export function considerSync(machine: Machine): number | undefined {
     markEmpty(machine, machine.syncing.from.slice(0, 1));
     machine.syncing = undefined;
   }
-  if (claimed < next || machine.diverged) {
+  if (claimed < next || isStopped(machine)) {
     machine.behindSince = undefined;
-    return machine.diverged ? undefined : nextRetry(machine, next);
+    return isStopped(machine) ? undefined : nextRetry(machine, next);
   }
   machine.behindSince ??= machine.now;
   const at = claimed > next ? machine.now : machine.behindSince + syncDelayMs;
@@ -56,22 +71,36 @@ function markEmpty(machine: Machine, peers: readonly PeerId[]): void {
 }
 
 /** When a peer that claims more than we have may be asked again, if time alone brings that. */
-const nextRetry = (machine: Machine, height: number): number | undefined => {
-  const times = [...machine.peers.values()]
-    .filter(({ final, retryAt }) => final >= height && retryAt > machine.now)
-    .map(({ retryAt }) => retryAt);
-  return times.length > 0 ? Math.min(...times) : undefined;
-};
+function nextRetry(machine: Machine, height: number): number | undefined {
+  let next: number | undefined;
+  for (const { final, retryAt } of machine.peers.values())
+    if (final >= height && retryAt > machine.now) next = Math.min(next ?? retryAt, retryAt);
+  return next;
+}
 
 /** Verifies entries that a peer sent and takes in those that a certificate covers. */
 export function onSynced(machine: Machine, from: PeerId, entries: readonly LedgerEntry[]): void {
   machine.syncing = undefined;
   const before = tipOf(machine).block.height;
+  const bridgeBefore = bridgeOf(machine)?.block.height ?? before;
   const known = new Set(machine.records.keys());
   for (const entry of entries) if (!connect(machine, entry)) break;
   for (const [id, { block }] of machine.records)
-    if (!known.has(id) && block.height > tipOf(machine).block.height) machine.records.delete(id);
-  if (tipOf(machine).block.height === before) markEmpty(machine, [from]);
+    if (!known.has(id) && block.height > highestOf(machine)) machine.records.delete(id);
+  if (highestOf(machine) > bridgeBefore) forgive(machine, from);
+  else {
+    machine.bridge = undefined;
+    noticeFork(machine, from, entries);
+    markEmpty(machine, [from]);
+  }
+  noticeConflict(machine);
+}
+
+const highestOf = (machine: Machine): number => (bridgeOf(machine) ?? tipOf(machine)).block.height;
+
+function forgive(machine: Machine, peer: PeerId): void {
+  const standing = machine.peers.get(peer);
+  if (standing) standing.failures = 0;
 }
 
 /** Entries that connect but have no certificate wait here, as records, for a later entry that has one. */
@@ -85,14 +114,23 @@ function connect(machine: Machine, { bytes }: LedgerEntry): boolean {
   }
   const tip = tipOf(machine);
   if (entry.header.height <= tip.block.height) return true;
-  const parent = machine.records.get(entry.header.parent);
-  const ofEpoch = entry.header.epoch === epochOf(machine);
-  if (!ofEpoch || !parent || parent.block.height < tip.block.height) return false;
+  const before = machine.records.get(entry.header.parent);
+  if (!before || before.block.height < tip.block.height) return false;
+  const parent = parentOf(machine.rules, before, entry);
+  if (typeof parent === 'string') return false;
+  const ofEpoch = entry.header.epoch === epochOf(machine) || parent.fork || parent.opening;
+  if (!ofEpoch) return false;
   const record = recordOf(machine, parent, entry);
   if (!record) return false;
   const { certificate } = entry;
   if (!certificate) return true;
-  return certifies(machine, record, parent, certificate) && takeIn(machine, record, certificate);
+  const { next, state } = electorOf(parent, record.block.epoch);
+  if (checkFinality(certificate, machine.rules, record.block, next, state)) return false;
+  noticeOwnIn(machine, certificate);
+  const isProvisional = record.fork !== undefined && machine.provisional === undefined;
+  if (!isProvisional) return takeIn(machine, record, certificate);
+  machine.bridge = record;
+  return true;
 }
 
 function recordOf(machine: Machine, parent: BlockRecord, entry: DecodedEntry): BlockRecord | undefined {
@@ -108,23 +146,6 @@ function recordOf(machine: Machine, parent: BlockRecord, entry: DecodedEntry): B
   );
   if (record) machine.records.set(entry.id, record);
   return record;
-}
-
-/** Whether a certificate proves that the block is final: a quorum of its epoch, at its view or (proposed again) later. */
-function certifies(
-  machine: Machine,
-  record: BlockRecord,
-  parent: BlockRecord,
-  certificate: NonNullable<BlockRecord['finality']>,
-): boolean {
-  const { runDigest, run, verify } = machine.rules;
-  return (
-    certificate.choice === 'finalize' &&
-    certificate.block === record.block.id &&
-    certificate.epoch === record.block.epoch &&
-    certificate.view >= record.block.view &&
-    checkCertificate(certificate, runDigest, parent.state.roster, run.quorum, verify) === undefined
-  );
 }
 
 function takeIn(

@@ -1,18 +1,20 @@
 /** Votes, certificates and proposals of the epoch's undecided views: counting, and which view it is. */
 import type { PeerId } from '@murmuration/base';
-import type { BlockRecord } from './block-record.ts';
+import { type BlockRecord, isSameBlock } from './block-record.ts';
 import type { Certificate } from './certificate.ts';
 import { viewsAheadMax } from './defaults.ts';
 import type { BlockId } from './index.ts';
-import { epochOf, type Machine, report, rosterOf, tipOf, type ViewSlot } from './machine.ts';
-import { proposerOf, quorumOf } from './roster.ts';
+import { epochIdOf, type Machine, report, tipOf, votersOf } from './machine.ts';
+import type { CountedVote, ViewSlot } from './machine-parts.ts';
+import type { RekeyRequest } from './request.ts';
+import { proposerOf, quorumOf, renewalsMax } from './roster.ts';
 import type { Choice, Vote } from './vote.ts';
 
 /** The slot of a view above the floor, made when it is missing. */
 export function slotOf(machine: Machine, view: number): ViewSlot {
   let slot = machine.views.get(view);
   if (!slot) {
-    slot = { notarize: new Map(), skip: new Map(), finalize: new Map() };
+    slot = { of: epochIdOf(machine), notarize: new Map(), skip: new Map(), finalize: new Map() };
     machine.views.set(view, slot);
   }
   return slot;
@@ -23,14 +25,20 @@ export const isOpenView = (machine: Machine, view: number): boolean =>
   view > machine.floor && view <= machine.view + viewsAheadMax;
 
 export const quorum = (machine: Machine): number =>
-  quorumOf(machine.rules.run.quorum, rosterOf(machine).length);
+  quorumOf(machine.rules.run.quorum, votersOf(machine).length);
 
-/** Counts a checked vote; the first of a voter in a view and choice counts. Returns the certificate that it completes. */
-export function countVote(machine: Machine, vote: Vote, signature: Uint8Array): Certificate | undefined {
+/**
+ * Counts a checked vote; the first of a voter in a view and choice counts. Returns the certificate that it completes.
+ */
+export function countVote(
+  machine: Machine,
+  vote: Vote,
+  { signature, rekey }: Pick<CountedVote, 'signature' | 'rekey'>,
+): Certificate | undefined {
   const slot = slotOf(machine, vote.view);
   const votes = slot[vote.choice];
   if (votes.has(vote.voter)) return undefined;
-  votes.set(vote.voter, { block: vote.block, signature });
+  votes.set(vote.voter, { block: vote.block, signature, rekey });
   noteVoter(machine, vote);
   return certify(machine, vote.view, vote.choice, vote.block);
 }
@@ -43,7 +51,7 @@ export function noteVoter(machine: Machine, { voter, view }: Vote): void {
 /** Whether a vote of a decided view is news: its voter was not heard since. */
 export const isLateVote = (machine: Machine, { voter, view }: Vote): boolean =>
   view <= machine.floor &&
-  view >= machine.view - rosterOf(machine).length &&
+  view >= machine.view - votersOf(machine).length &&
   view > (machine.lastVote.get(voter) ?? -1);
 
 function certify(
@@ -56,14 +64,20 @@ function certify(
   const needed = quorum(machine);
   const signers: number[] = [];
   const signatures: Uint8Array[] = [];
-  rosterOf(machine).forEach((member, index) => {
+  const rekeys: RekeyRequest[] = [];
+  const roster = votersOf(machine);
+  const newKeysMax = renewalsMax(machine.rules.run.quorum, roster.length);
+  roster.forEach((member, index) => {
     const vote = votes.get(member);
     if (!vote || vote.block !== block || signers.length === needed) return;
+    if (vote.rekey && rekeys.length === newKeysMax) return;
+    if (vote.rekey) rekeys.push(vote.rekey);
     signers.push(index);
     signatures.push(vote.signature);
   });
   if (signers.length < needed) return undefined;
-  return { epoch: epochOf(machine), view, choice, block, signers, signatures };
+  rekeys.sort((a, b) => (a.peer < b.peer ? -1 : 1));
+  return { ...epochIdOf(machine), view, choice, block, signers, signatures, rekeys };
 }
 
 /** Takes a checked notarize or skip certificate in. Returns whether it is new. */
@@ -82,7 +96,7 @@ export function advanceView(machine: Machine): boolean {
   let view = machine.floor + 1;
   for (const [at, slot] of machine.views) if ((slot.notarized || slot.skipped) && at >= view) view = at + 1;
   if (view <= machine.view) return false;
-  if (view > machine.view + rosterOf(machine).length) machine.activeSince = view;
+  if (view > machine.view + votersOf(machine).length) machine.activeSince = view;
   machine.view = view;
   machine.viewDeadline = undefined;
   return true;
@@ -99,7 +113,7 @@ export function notarizedAt(machine: Machine, view: number): BlockRecord | undef
 export function descends(record: BlockRecord, ancestor: BlockRecord): boolean {
   let at: BlockRecord | undefined = record;
   while (at && at.block.height > ancestor.block.height) at = at.parent;
-  return at === ancestor;
+  return isSameBlock(at, ancestor);
 }
 
 /** The known block of the newest notarization that continues the final chain; that chain's tip if there is none. */
@@ -125,11 +139,11 @@ export function baseOfView(
 }
 
 export const proposerOfView = (machine: Machine, view: number = machine.view): PeerId =>
-  proposerOf(rosterOf(machine), view);
+  proposerOf(votersOf(machine), view);
 
 /** Whether a member has voted in one of the last n views, or we cannot know yet. */
 export function isActive(machine: Machine, member: PeerId): boolean {
-  const since = machine.view - rosterOf(machine).length;
+  const since = machine.view - votersOf(machine).length;
   return (
     member === machine.init.self ||
     since < machine.activeSince ||

@@ -6,9 +6,19 @@ import type { BlockId } from './index.ts';
 export type Choice = 'notarize' | 'skip' | 'finalize';
 export const choices: readonly Choice[] = ['notarize', 'skip', 'finalize'];
 
-/** One member's vote in one view. `block` is absent exactly for `skip`. */
-export interface Vote {
+/**
+ * An epoch, by its number and by the block that opened it: an opening of survivors may have the number of a regular
+ * epoch, and no signature for the one may count in the other.
+ */
+export interface EpochId {
   readonly epoch: number;
+  readonly opened: BlockId;
+}
+
+export const isSameEpoch = (a: EpochId, b: EpochId): boolean => a.epoch === b.epoch && a.opened === b.opened;
+
+/** One voter's vote in one view. `block` is absent exactly for `skip`. */
+export interface Vote extends EpochId {
   readonly view: number;
   readonly choice: Choice;
   readonly block: BlockId | undefined;
@@ -30,10 +40,11 @@ export function readBlock(fields: Parameters<typeof cidField>[0], choice: Choice
 }
 
 export function readVote(body: unknown): { readonly run: Uint8Array; readonly vote: Vote } {
-  const fields = readFields(body, 'vote', ['run', 'epoch', 'view', 'choice', 'block', 'voter']);
+  const fields = readFields(body, 'vote', ['run', 'epoch', 'opened', 'view', 'choice', 'block', 'voter']);
   const choice = wordField(fields, 'choice', choices);
   const vote: Vote = {
     epoch: integerField(fields, 'epoch'),
+    opened: cidField(fields, 'opened'),
     view: integerField(fields, 'view'),
     choice,
     block: readBlock(fields, choice),

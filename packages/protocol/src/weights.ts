@@ -17,7 +17,8 @@ export const ageOf = (contribution: Contribution, height: number): number =>
 
 export interface WeightContext {
   readonly run: RunConfig;
-  readonly roster: readonly PeerId[];
+  /** Of the block's epoch. */
+  readonly members: readonly PeerId[];
   /** Lower medians of member norms of earlier blocks, oldest first. */
   readonly norms: readonly number[];
 }
@@ -32,8 +33,8 @@ export function executionOf(
   height: number,
   contributions: readonly Contribution[],
 ): Execution {
-  const { run, roster, norms } = context;
-  const members = new Set(roster);
+  const { run, norms } = context;
+  const members = new Set(context.members);
   const ofMembers = contributions.filter(({ author }) => members.has(author));
   const normOfMembers = lowerMedian(ofMembers.map(({ norm }) => norm)) ?? 0;
   const normCertified = lowerMedian(norms);

@@ -31,6 +31,8 @@ import {
   type ReplicaComponents,
   type ReplicaEvent,
   type Role,
+  readLedgerEntry,
+  type VoteKey,
 } from '@murmuration/protocol';
 
 export interface Key {
@@ -52,8 +54,11 @@ function verify(signer: PeerId, bytes: Uint8Array, signature: Uint8Array): boole
 }
 
 /** The Ed25519 key with the seed `index`, `index`, … */
-export function createKey(index: number): Key {
-  const der = keyOf('302e020100300506032b657004220420', new Uint8Array(32).fill(index));
+export const createKey = (index: number): Key => createKeyFrom(new Uint8Array(32).fill(index));
+
+/** The Ed25519 key with a seed of 32 bytes. */
+export function createKeyFrom(seed: Uint8Array): Key {
+  const der = keyOf('302e020100300506032b657004220420', seed);
   const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
   const spki = createPublicKey(key).export({ format: 'der', type: 'spki' });
   return {
@@ -82,11 +87,25 @@ export interface BusPeer {
   readonly replica: Replica;
   readonly records: Map<string, DurableRecord>;
   readonly ledger: LedgerEntry[];
+  /** Ledger states that it keeps, by height. */
+  readonly states: Map<number, Uint8Array>;
   /** Every effect so far. */
   readonly effects: Effect[];
+  /** Signatures that the replica had checked. */
+  checks: number;
   handle(event: ReplicaEvent): Effect[];
   /** A valid delta from the head. */
   contribute(): void;
+  /** A new replica from what is kept: all, or what a backup has. The engine stands at the newest entry; all connect. */
+  restart(kept?: Partial<Kept>): Effect[];
+}
+
+/** What a peer starts from. */
+export interface Kept {
+  readonly records: readonly DurableRecord[];
+  readonly ledger: readonly LedgerEntry[];
+  readonly voteKey: VoteKey;
+  readonly atHand: readonly { readonly tensors: Cid; readonly bytes: number }[];
 }
 
 export interface Bus {
@@ -97,112 +116,227 @@ export interface Bus {
   /** Messages are dropped when this says so. */
   drops: (from: BusPeer, to: BusPeer) => boolean;
   tensorsOf: (peer: BusPeer, execution: Execution) => Cid;
+  /** What comes of a fetch; `undefined`: no answer ever. */
+  outcomeOf: (
+    peer: BusPeer,
+    fetch: Extract<Effect, { kind: 'fetch' }>,
+  ) => 'held' | 'unavailable' | 'invalid' | undefined;
   /** Delivers until nobody has anything to say. */
   flow(): void;
   /** Lets time pass; timers fire in between. */
   wait(ms: number): void;
   /** Everybody contributes, and the round closes. */
   round(): void;
+  /** Another peer comes, with the key `createKey(index)`; its ledger begins at `base`, if not at genesis. */
+  join(index: number, base?: Uint8Array): BusPeer;
 }
 
 export const tensorsAfter = ({ parent, inputs }: Execution): Cid =>
   cidOf(encodeCbor([parent, inputs.map(({ blob, clip, weight }) => [blob, clip, weight])]));
 
-export function createBus(
-  options: { readonly members: number; readonly guests?: number; readonly run?: Partial<RunConfigInput> } = {
-    members: 4,
-  },
-): Bus {
-  const keys = Array.from({ length: options.members + (options.guests ?? 0) }, (_, index) =>
-    createKey(index + 1),
-  );
-  const founders = keys.slice(0, options.members).map(({ peer }) => peer);
-  const run = createRun(founders, options.run);
-  const runId = runIdOf(run);
-  const lists = new Map<Cid, Uint8Array>();
-  const inbox: { readonly to: BusPeer; readonly event: ReplicaEvent }[] = [];
-  const timers = new Map<BusPeer, Map<string, number>>();
-  const bus: Bus = {
-    run,
-    runId,
-    peers: keys.map((key, index) => createPeer(key, index < options.members ? 'member' : 'guest')),
-    now: 1_000,
-    drops: () => false,
-    tensorsOf: (_, execution) => tensorsAfter(execution),
-    flow() {
-      for (let next = inbox.shift(); next; next = inbox.shift()) next.to.handle(next.event);
-    },
-    wait(ms) {
-      const end = bus.now + ms;
-      for (;;) {
-        const due = [...timers]
-          .flatMap(([peer, own]) => [...own].map(([name, at]) => ({ peer, name, at })))
-          .filter(({ at }) => at <= end)
-          .sort((a, b) => a.at - b.at)[0];
-        if (!due) break;
-        bus.now = Math.max(bus.now, due.at);
-        timers.get(due.peer)?.delete(due.name);
-        due.peer.handle({ kind: 'timer', name: due.name });
-        bus.flow();
-      }
-      bus.now = end;
-    },
-    round() {
-      for (const peer of bus.peers) if (peer.replica.view.mayContribute) peer.contribute();
-      bus.flow();
-    },
-  };
+export interface BusOptions {
+  readonly members: number;
+  readonly guests?: number;
+  readonly run?: Partial<RunConfigInput>;
+  /** Instead of `createReplica`, for tests that look inside. */
+  readonly create?: typeof createReplica;
+}
 
-  function createPeer(key: Key, role: Role): BusPeer {
-    const replica = createReplica({ run, runId, self: key.peer, role }, key.components);
-    let deltas = 0;
-    const peer: BusPeer = {
-      key,
-      replica,
-      records: new Map(),
-      ledger: [],
-      effects: [],
-      handle(event) {
-        const effects = replica.handle(event, bus.now);
-        for (const effect of effects) perform(peer, effect);
-        peer.effects.push(...effects);
-        return effects;
-      },
-      contribute() {
-        const { blob, ...draft } = draftOf(peer, deltas++);
-        peer.handle({ kind: 'contributed', draft: { ...draft, blob } });
-      },
-    };
-    timers.set(peer, new Map());
-    return peer;
-  }
-
-  function perform(peer: BusPeer, effect: Effect): void {
-    const post = (event: ReplicaEvent): unknown => inbox.push({ to: peer, event });
-    if (effect.kind === 'persist') peer.records.set(effect.record.key, effect.record);
-    if (effect.kind === 'serve') lists.set(effect.blob, effect.bytes);
-    if (effect.kind === 'settle') peer.ledger[effect.entry.height - 1] = effect.entry;
-    if (effect.kind === 'timer' && effect.at !== undefined) timers.get(peer)?.set(effect.name, effect.at);
-    if (effect.kind === 'timer' && effect.at === undefined) timers.get(peer)?.delete(effect.name);
-    if (effect.kind === 'execute')
-      post({ kind: 'executed', request: effect.request, tensors: bus.tensorsOf(peer, effect.execution) });
-    if (effect.kind === 'fetch') {
-      const bytes = lists.get(effect.blob);
-      post({ kind: 'blob', blob: effect.blob, outcome: 'held', ...(bytes && { bytes }) });
-    }
-    if (effect.kind === 'publish')
-      for (const to of bus.peers)
-        if (to !== peer && !bus.drops(peer, to))
-          inbox.push({ to, event: { kind: 'message', from: peer.key.peer, bytes: effect.bytes } });
-    if (effect.kind === 'sync') {
-      const source = bus.peers.find((other) => other !== peer && other.ledger.length >= effect.fromHeight);
-      if (source)
-        post({ kind: 'synced', from: source.key.peer, entries: source.ledger.slice(effect.fromHeight - 1) });
-    }
-  }
+/** A bus with so many members and guests that have found each other. */
+export function createBus(options: BusOptions = { members: 4 }): Bus {
+  const bus = new MessageBus(options);
   for (const peer of bus.peers) peer.handle({ kind: 'start', records: [], ledger: [], applied: undefined });
   bus.wait(1_200);
   return bus;
+}
+
+class MessageBus implements Bus {
+  readonly run: RunConfig;
+  readonly runId: Cid;
+  readonly create: typeof createReplica;
+  readonly peers: Member[] = [];
+  readonly inbox: { readonly to: Member; readonly event: ReplicaEvent }[] = [];
+  /** Contribution lists that somebody serves. */
+  readonly lists: Map<Cid, Uint8Array> = new Map();
+  now = 1_000;
+  drops: Bus['drops'] = () => false;
+  tensorsOf: Bus['tensorsOf'] = (_, execution) => tensorsAfter(execution);
+  outcomeOf: Bus['outcomeOf'] = () => 'held';
+
+  constructor({ members, guests = 0, run, create = createReplica }: BusOptions) {
+    const keys = Array.from({ length: members + guests }, (_, index) => createKey(index + 1));
+    this.run = createRun(
+      keys.slice(0, members).map(({ peer }) => peer),
+      run,
+    );
+    this.runId = runIdOf(this.run);
+    this.create = create;
+    for (const [index, key] of keys.entries())
+      this.peers.push(new Member(this, key, index < members ? 'member' : 'guest'));
+  }
+
+  flow(): void {
+    for (let next = this.inbox.shift(); next; next = this.inbox.shift()) next.to.handle(next.event);
+  }
+
+  wait(ms: number): void {
+    const end = this.now + ms;
+    for (;;) {
+      const due = this.peers
+        .flatMap((peer) => [...peer.timers].map(([name, at]) => ({ peer, name, at })))
+        .filter(({ at }) => at <= end)
+        .sort((a, b) => a.at - b.at)[0];
+      if (!due) break;
+      this.now = Math.max(this.now, due.at);
+      due.peer.timers.delete(due.name);
+      due.peer.handle({ kind: 'timer', name: due.name });
+      this.flow();
+    }
+    this.now = end;
+  }
+
+  round(): void {
+    for (const peer of this.peers) if (peer.replica.view.mayContribute) peer.contribute();
+    this.flow();
+  }
+
+  join(index: number, base?: Uint8Array): BusPeer {
+    const peer = new Member(this, createKey(index), 'guest', base);
+    this.peers.push(peer);
+    peer.handle({ kind: 'start', records: [], ledger: [], applied: undefined });
+    this.flow();
+    return peer;
+  }
+}
+
+class Member implements BusPeer {
+  readonly key: Key;
+  readonly records: Map<string, DurableRecord> = new Map();
+  readonly ledger: LedgerEntry[] = [];
+  readonly states: Map<number, Uint8Array> = new Map();
+  readonly effects: Effect[] = [];
+  readonly timers: Map<string, number> = new Map();
+  checks = 0;
+  readonly #bus: MessageBus;
+  readonly #begin: (voteKey?: VoteKey) => Replica;
+  #replica: Replica;
+  #deltas = 0;
+
+  constructor(bus: MessageBus, key: Key, role: Role, base?: Uint8Array) {
+    const { run, runId, create } = bus;
+    const components: ReplicaComponents = {
+      ...key.components,
+      verify: (...signed) => {
+        this.checks++;
+        return key.components.verify(...signed);
+      },
+    };
+    this.key = key;
+    this.#bus = bus;
+    this.#begin = (voteKey) =>
+      create(
+        { run, runId, self: key.peer, role, ...(base && { base }) },
+        { ...components, ...(voteKey && { voteKey }) },
+      );
+    this.#replica = this.#begin();
+  }
+
+  get replica(): Replica {
+    return this.#replica;
+  }
+
+  handle(event: ReplicaEvent): Effect[] {
+    const effects = this.#replica.handle(event, this.#bus.now);
+    for (const effect of effects) this.#perform(effect);
+    this.effects.push(...effects);
+    return effects;
+  }
+
+  contribute(): void {
+    this.handle({ kind: 'contributed', draft: draftOf(this, this.#deltas++) });
+  }
+
+  restart({
+    records = [...this.records.values()],
+    ledger = [...this.ledger],
+    voteKey,
+    atHand = [],
+  }: Partial<Kept> = {}): Effect[] {
+    const { inbox, runId } = this.#bus;
+    this.timers.clear();
+    for (let index = inbox.length - 1; index >= 0; index--)
+      if (inbox[index]?.to === this) inbox.splice(index, 1);
+    this.records.clear();
+    for (const record of records) this.records.set(record.key, record);
+    this.ledger.length = 0;
+    for (const entry of ledger) this.ledger[entry.height - 1] = entry;
+    const last = ledger.at(-1);
+    const applied = last && { block: readLedgerEntry(last.bytes, runId).id, height: last.height };
+    this.#replica = this.#begin(voteKey);
+    const undoable = applied ? [applied] : [];
+    const effects = this.handle({ kind: 'start', records, ledger, atHand, applied, undoable });
+    for (const other of this.#bus.peers)
+      if (other !== this) {
+        this.handle({ kind: 'connected', peer: other.key.peer });
+        other.handle({ kind: 'connected', peer: this.key.peer });
+      }
+    return effects;
+  }
+
+  #post(event: ReplicaEvent): void {
+    this.#bus.inbox.push({ to: this, event });
+  }
+
+  #perform(effect: Effect): void {
+    const bus = this.#bus;
+    switch (effect.kind) {
+      case 'persist':
+        this.records.set(effect.record.key, effect.record);
+        break;
+      case 'serve':
+        bus.lists.set(effect.blob, effect.bytes);
+        break;
+      case 'settle':
+        this.ledger[effect.entry.height - 1] = effect.entry;
+        if (effect.state) this.states.set(effect.block.height, effect.state);
+        break;
+      case 'install': {
+        const { block, height } = effect;
+        this.#post({ kind: 'installed', block, height, ledger: this.ledger.slice(height) });
+        break;
+      }
+      case 'timer':
+        if (effect.at === undefined) this.timers.delete(effect.name);
+        else this.timers.set(effect.name, effect.at);
+        break;
+      case 'execute': {
+        const tensors = bus.tensorsOf(this, effect.execution);
+        this.#post({ kind: 'executed', request: effect.request, tensors });
+        break;
+      }
+      case 'fetch':
+        this.#fetch(effect);
+        break;
+      case 'publish':
+        for (const to of bus.peers)
+          if (to !== this && !bus.drops(this, to))
+            bus.inbox.push({ to, event: { kind: 'message', from: this.key.peer, bytes: effect.bytes } });
+        break;
+      case 'sync': {
+        const { fromHeight } = effect;
+        const source = bus.peers.find((other) => other !== this && other.ledger.length >= fromHeight);
+        const entries = source?.ledger.slice(fromHeight - 1);
+        if (source && entries) this.#post({ kind: 'synced', from: source.key.peer, entries });
+        break;
+      }
+    }
+  }
+
+  #fetch(fetch: Extract<Effect, { kind: 'fetch' }>): void {
+    const bytes = this.#bus.lists.get(fetch.blob);
+    const outcome = this.#bus.outcomeOf(this, fetch);
+    if (outcome) this.#post({ kind: 'blob', blob: fetch.blob, outcome, ...(bytes && { bytes }) });
+  }
 }
 
 /** What an engine would say of its n-th delta from the peer's head. */

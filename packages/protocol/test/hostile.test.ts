@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cidOf, decodeCbor, digestOfCid, encodeCbor, runDigest } from '@murmuration/base';
-import { createInvitation, signInvitation } from '@murmuration/protocol';
+import { type Cid, cidOf, decodeCbor, encodeCbor, runDigest } from '@murmuration/base';
+import { createInvitation, genesisBlockId, signInvitation } from '@murmuration/protocol';
 import fc from 'fast-check';
+import { createEvidence, type Deed, deedOf } from '../src/evidence.ts';
 import { decodeHeader, encodeHeader, type Header } from '../src/header.ts';
 import { parseInvitation } from '../src/invitation.ts';
-import { encodeInvitationStatement, encodeMessage, encodeSigned } from '../src/statement.ts';
+import { encodeInvitationStatement, encodeMessage, encodeProposal, encodeSigned } from '../src/statement.ts';
 import { type Bus, type BusPeer, createBus, createKey, draftOf } from './harness.ts';
 
 /** Numbers at and beyond every bound. */
@@ -16,93 +17,146 @@ const anyCid = fc.constantFrom(
   cidOf(encodeCbor('initial')),
 );
 
+/** What the statements of a liar are made of. */
+interface Means {
+  readonly run: Uint8Array;
+  readonly member: BusPeer;
+  readonly bus: Bus;
+  readonly block: fc.Arbitrary<Cid>;
+  /** Views about the head. */
+  readonly near: fc.Arbitrary<number>;
+}
+
 /** Statements that a member signs with its own key, whatever they say. */
 function hostile(bus: Bus, member: BusPeer): fc.Arbitrary<Uint8Array> {
-  const run = runDigest(bus.runId);
-  const self = member.key.peer;
   const { head } = member.replica.view;
-  const sign = member.key.components.sign;
-  const block = fc.oneof(anyCid, fc.constant(head.block));
-  const proposals = member.effects.flatMap((effect) =>
+  const means: Means = {
+    run: runDigest(bus.runId),
+    member,
+    bus,
+    block: fc.oneof(anyCid, fc.constant(head.block)),
+    near: fc.constantFrom(head.height, head.height + 1, head.height + 2),
+  };
+  return fc.oneof(
+    votes(means),
+    presences(means),
+    contributions(means),
+    proposals(means),
+    evidence(means),
+    invitations(means),
+  );
+}
+
+const votes = ({ run, member, bus, block, near }: Means): fc.Arbitrary<Uint8Array> =>
+  fc
+    .record({
+      epoch: fc.constantFrom(0, 0, 1),
+      opened: fc.constantFrom(genesisBlockId(bus.runId), cidOf(encodeCbor('elsewhere'), 'dag-cbor')),
+      view: fc.oneof(number, near),
+      choice: fc.constantFrom('notarize', 'skip', 'finalize'),
+      block,
+    })
+    .map((fields) => ({
+      run,
+      voter: member.key.peer,
+      ...fields,
+      block: fields.choice === 'skip' ? null : fields.block,
+    }))
+    .map((body) => encodeSigned('vote', body, member.key.components.sign));
+
+const presences = ({ run, member, block }: Means): fc.Arbitrary<Uint8Array> =>
+  fc
+    .record({ epoch: number, view: number, head: number, final: number, block, holds: fc.uint8Array() })
+    .map((body) => ({ run, peer: member.key.peer, opening: null, ...body }))
+    .map((body) => encodeSigned('presence', body, member.key.components.sign));
+
+function contributions({ run, member, block }: Means): fc.Arbitrary<Uint8Array> {
+  const { head } = member.replica.view;
+  return fc
+    .record({
+      baseHeight: fc.oneof(number, fc.constant(head.height)),
+      base: block,
+      sequence: number,
+      blob: fc.oneof(anyCid, fc.constant(draftOf(member, 7).blob)),
+      blobBytes: number,
+      norm: fc.oneof(fc.double(), fc.constantFrom(5e-324, Number.MAX_VALUE)),
+      tokens: number,
+      steps: number,
+      loss: fc.double({ noNaN: true, noDefaultInfinity: true }),
+    })
+    .filter(({ norm }) => Number.isFinite(norm))
+    .map((body) => ({ run, author: member.key.peer, ...body }))
+    .map((body) => encodeSigned('contribution', body, member.key.components.sign));
+}
+
+/** Headers that say what they like, some of them with the list of a real block. */
+function headers({ run, member, block }: Means): fc.Arbitrary<Header> {
+  const { head } = member.replica.view;
+  const real = member.effects.flatMap((effect) =>
     effect.kind === 'persist' && effect.record.key.startsWith('block/')
       ? [decodeHeader((decodeCbor(effect.record.bytes) as { header: Uint8Array }).header)]
       : [],
   );
-  const header = fc
+  return fc
     .record({
       epoch: number,
       view: number,
       height: fc.oneof(number, fc.constant(head.height + 1)),
       parent: block,
-      list: fc.oneof(anyCid, ...proposals.map(({ list }) => fc.constant(list))),
+      list: fc.oneof(anyCid, ...real.map(({ list }) => fc.constant(list))),
       listBytes: fc.constantFrom(1, 2, 400, 256 * 1024),
       tensors: anyCid,
       root: fc.uint8Array({ minLength: 32, maxLength: 32 }),
     })
-    .map((changes): Header => ({ run, proposer: self, invitation: undefined, ...changes }));
-  const near = fc.constantFrom(head.height, head.height + 1, head.height + 2);
-  const draft = draftOf(member, 7);
-  return fc.oneof(
-    fc
-      .record({ epoch: fc.constantFrom(0, 0, 1), view: fc.oneof(number, near), block })
-      .chain((fields) =>
-        fc.constantFrom('notarize', 'skip', 'finalize').map((choice) => ({
-          run,
-          voter: self,
-          choice,
-          ...fields,
-          block: choice === 'skip' ? null : fields.block,
-        })),
-      )
-      .map((body) => encodeSigned('vote', body, sign)),
-    fc
-      .record({ epoch: number, view: number, head: number, final: number, holds: fc.uint8Array() })
-      .map((body) => encodeSigned('presence', { run, peer: self, ...body }, sign)),
-    fc
-      .record({
-        baseHeight: fc.oneof(number, fc.constant(head.height)),
-        base: block,
-        sequence: number,
-        blob: fc.oneof(anyCid, fc.constant(draft.blob)),
-        blobBytes: number,
-        norm: fc.oneof(fc.double(), fc.constantFrom(5e-324, Number.MAX_VALUE)),
-        tokens: number,
-        steps: number,
-        loss: fc.double({ noNaN: true, noDefaultInfinity: true }),
-      })
-      .filter(({ norm }) => Number.isFinite(norm))
-      .map((body) => encodeSigned('contribution', { run, author: self, ...body }, sign)),
-    fc
-      .record({
-        header,
-        after: fc.constantFrom(-1, 0, 1, 2),
-        contributions: fc.array(anyCid, { maxLength: 4 }),
-      })
-      .chain((fields) =>
-        fc.oneof(number, near).map((view) => {
-          const fitting: Header = { ...fields.header, view, epoch: 0 };
-          return {
-            run,
-            epoch: 0,
-            view,
-            after: fields.after,
-            header: encodeHeader(fitting),
-            contributions: fields.contributions.map(digestOfCid),
-            proposer: self,
-          };
-        }),
-      )
-      .map((body) => encodeSigned('proposal', body, sign)),
-    number.map((expires) => {
-      const guest = createKey(60 + (expires % 5)).peer;
-      const terms = createInvitation({ runId: bus.runId, guest, expires: Math.max(1, expires) });
-      return encodeInvitationStatement(parseInvitation(signInvitation(terms, self, sign)));
-    }),
-  );
+    .map((fields) => ({ run, proposer: member.key.peer, changes: [], ...fields }));
 }
 
-test('handle survives whatever one member signs, and the others close the run', () => {
+const proposals = (means: Means): fc.Arbitrary<Uint8Array> =>
+  fc
+    .record({
+      header: headers(means),
+      view: fc.oneof(number, means.near),
+      after: fc.constantFrom(-1, 0, 1, 2),
+      contributions: fc.array(anyCid, { maxLength: 4 }),
+    })
+    .map(({ header, view, ...fields }) => {
+      const headerBytes = encodeHeader({ ...header, view, epoch: 0 });
+      const block = cidOf(headerBytes, 'dag-cbor');
+      const opened = genesisBlockId(means.bus.runId);
+      return { ...fields, epoch: 0, opened, view, block, headerBytes, proposer: means.member.key.peer };
+    })
+    .map((proposal) => encodeProposal(means.run, proposal, means.member.key.components));
+
+/** Accusations of anybody, by statements that the liar signed itself. */
+function evidence({ run, member, bus, near }: Means): fc.Arbitrary<Uint8Array> {
+  const { head } = member.replica.view;
+  return fc
+    .record({
+      voter: fc.constantFrom(...bus.peers.map(({ key }) => key.peer)),
+      view: near,
+      names: fc.shuffledSubarray([head.block, cidOf(encodeCbor(1), 'dag-cbor')]),
+    })
+    .map(({ voter, view, names: [one, two] }) => {
+      const place = { run, epoch: 0, opened: genesisBlockId(bus.runId), view, voter };
+      const deeds = [
+        { ...place, choice: 'finalize', block: one ?? head.block },
+        two ? { ...place, choice: 'finalize', block: two } : { ...place, choice: 'skip', block: null },
+      ].map((body) => deedOf(decodeCbor(encodeSigned('vote', body, member.key.components.sign))));
+      return createEvidence(deeds[0] as Deed, deeds[1] as Deed, undefined).bytes;
+    });
+}
+
+const invitations = ({ member, bus: { runId } }: Means): fc.Arbitrary<Uint8Array> =>
+  number.map((at) => {
+    const guest = createKey(60 + (at % 5)).peer;
+    const terms = createInvitation({ runId, guest, role: 'member', expires: Math.max(1, at), uses: 1 });
+    const signed = signInvitation(terms, member.key.peer, member.key.components.sign);
+    return encodeInvitationStatement(parseInvitation(signed));
+  });
+
+test('handle survives whatever one member signs, the others close the run and convict nobody else (G5)', () => {
   const accepted = new Set<string>();
+  let convictions = 0;
   fc.assert(
     fc.property(fc.integer(), fc.gen(), (_, draw) => {
       const bus = createBus({ members: 4, run: { rounds: 6, quorum: 'byzantine' } });
@@ -131,8 +185,21 @@ test('handle survives whatever one member signs, and the others close the run', 
         ),
       );
       assert.equal(new Set(roots).size, 1);
+      for (const { replica, effects } of honest) {
+        for (const { key } of honest) assert.ok(replica.view.members.includes(key.peer));
+        if (effects.some((effect) => effect.kind === 'report' && effect.report.kind === 'convicted'))
+          convictions++;
+      }
     }),
     { numRuns: 30 },
   );
-  assert.deepEqual([...accepted].sort(), ['contribution', 'invitation', 'presence', 'proposal', 'vote']);
+  assert.deepEqual([...accepted].sort(), [
+    'contribution',
+    'evidence',
+    'invitation',
+    'presence',
+    'proposal',
+    'vote',
+  ]);
+  assert.ok(convictions > 10, `${convictions}`);
 });

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { cidOf, decodeCbor, encodeCbor, runDigest } from '@murmuration/base';
-import type { Effect } from '@murmuration/protocol';
+import { type Effect, genesisBlockId } from '@murmuration/protocol';
 import fc from 'fast-check';
 import { encodeCertificate } from '../src/certificate.ts';
+import { signedBytes } from '../src/signing.ts';
 import { contributionBody, encodeMessage, encodeSigned } from '../src/statement.ts';
 import { type Choice, voteBody } from '../src/vote.ts';
 import { type Bus, type BusPeer, createBus, createKey, draftOf, type Key } from './harness.ts';
@@ -33,7 +34,14 @@ const vote = (
   signer = key,
 ): Uint8Array => {
   const block = choice === 'skip' ? undefined : cidOf(encodeCbor('block'), 'dag-cbor');
-  const body = voteBody(runDigest(bus.runId), { epoch: 0, view: 0, choice, block, voter: key.peer });
+  const body = voteBody(runDigest(bus.runId), {
+    epoch: 0,
+    opened: genesisBlockId(bus.runId),
+    view: 0,
+    choice,
+    block,
+    voter: key.peer,
+  });
   return encodeMessage([encodeSigned('vote', { ...body, ...changes }, signer.components.sign)]);
 };
 
@@ -95,6 +103,9 @@ test('receiveMessage rejects well-formed cbor of the wrong shape without throwin
     'vote',
     'certificate',
     'invitation',
+    'leave',
+    'rekey',
+    'evidence',
     'other',
   );
   fc.assert(
@@ -169,6 +180,7 @@ test('receiveMessage rejects certificates that are forged or too small', () => {
     const signatures = indices.map((index) => {
       const body = voteBody(run, {
         epoch: 0,
+        opened: genesisBlockId(bus.runId),
         view: 0,
         choice,
         block,
@@ -180,7 +192,16 @@ test('receiveMessage rejects certificates that are forged or too small', () => {
       return signature;
     });
     return encodeMessage([
-      encodeCertificate(run, { epoch: 0, view: 0, choice, block, signers: indices, signatures }),
+      encodeCertificate(run, {
+        epoch: 0,
+        opened: genesisBlockId(bus.runId),
+        view: 0,
+        choice,
+        block,
+        signers: indices,
+        signatures,
+        rekeys: [],
+      }),
     ]);
   };
   assert.match(judge(peer, sign([0, 1], 'notarize')).reason, /2 signatures, expected 3/);
@@ -198,10 +219,12 @@ test('receiveMessage rejects a proposal out of turn', () => {
     ),
   );
   assert.equal(proposals.length, 1);
-  const { body } = decodeCbor(proposals[0] as Uint8Array) as { body: Record<string, unknown> };
+  const { body, ...proposal } = decodeCbor(proposals[0] as Uint8Array) as { body: Record<string, unknown> };
   const bus = createBus({ members: 4 });
   const [peer, , third] = bus.peers as [BusPeer, BusPeer, BusPeer];
-  const forged = encodeSigned('proposal', { ...body, proposer: third.key.peer }, third.key.components.sign);
+  const claimed = { ...body, proposer: third.key.peer };
+  const signature = third.key.components.sign(signedBytes('proposal', claimed));
+  const forged = encodeCbor({ ...proposal, body: claimed, signature });
   assert.match(judge(peer, encodeMessage([forged])).reason, /out of turn/);
 });
 

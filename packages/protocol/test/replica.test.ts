@@ -146,7 +146,13 @@ test('createReplica tells the engine when a block takes an own contribution that
 test('createReplica counts the votes of the next epoch that came before it opened', () => {
   const bus = createBus({ members: 3, guests: 1, run: { rounds: 6 } });
   const [first, , late, guest] = bus.peers as [BusPeer, BusPeer, BusPeer, BusPeer];
-  const terms = createInvitation({ runId: bus.runId, guest: guest.key.peer, expires: 6 });
+  const terms = createInvitation({
+    runId: bus.runId,
+    guest: guest.key.peer,
+    role: 'member',
+    expires: 6,
+    uses: 1,
+  });
   bus.round();
   guest.handle({
     kind: 'invited',
@@ -216,7 +222,13 @@ test('createReplica never includes a delta that its engine found invalid', () =>
 test('createReplica admits an invited guest in a block that opens the next epoch', () => {
   const bus = createBus({ members: 3, guests: 1, run: { rounds: 6, invitationSignatures: 2 } });
   const guest = bus.peers[3] as BusPeer;
-  const terms = createInvitation({ runId: bus.runId, guest: guest.key.peer, expires: 6 });
+  const terms = createInvitation({
+    runId: bus.runId,
+    guest: guest.key.peer,
+    role: 'member',
+    expires: 6,
+    uses: 1,
+  });
   const invitation = bus.peers
     .slice(0, 2)
     .reduce((bytes, { key }) => signInvitation(bytes, key.peer, key.components.sign), terms);
@@ -235,7 +247,7 @@ test('createReplica admits an invited guest in a block that opens the next epoch
     [1, 1, 1, 1],
   );
   assert.equal(roots(bus.peers).size, 1);
-  assert.deepEqual(guest.replica.view.roster.at(-1), guest.key.peer);
+  assert.deepEqual(guest.replica.view.members.at(-1), guest.key.peer);
 });
 
 test('createReplica refuses an invitation for somebody else or without enough founders', () => {
@@ -243,7 +255,7 @@ test('createReplica refuses an invitation for somebody else or without enough fo
   const guest = bus.peers[3] as BusPeer;
   const founder = bus.peers[0] as BusPeer;
   const half = signInvitation(
-    createInvitation({ runId: bus.runId, guest: guest.key.peer, expires: 6 }),
+    createInvitation({ runId: bus.runId, guest: guest.key.peer, role: 'member', expires: 6, uses: 1 }),
     founder.key.peer,
     founder.key.components.sign,
   );

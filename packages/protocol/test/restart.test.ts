@@ -15,13 +15,15 @@ const votesIn = (effects: readonly Effect[]): readonly SaidVote[] =>
     .map((bytes) => decodeCbor(bytes) as SaidVote)
     .filter(({ kind }) => kind === 'vote');
 
-/** What a restarted peer says, alone, until every timer of the round has fired. */
+/** What a restarted peer says that hears nothing of the voter it is connected to, until every timer has fired. */
 function afterRestart(bus: Bus, peer: BusPeer, records: readonly DurableRecord[]): readonly SaidVote[] {
   const replica = createReplica(
     { run: bus.run, runId: bus.runId, self: peer.key.peer, role: 'member' },
     peer.key.components,
   );
   const effects = replica.handle({ kind: 'start', records, ledger: [], applied: undefined }, 0);
+  const other = bus.peers.find(({ key }) => key.peer !== peer.key.peer) as BusPeer;
+  effects.push(...replica.handle({ kind: 'connected', peer: other.key.peer }, 0));
   for (let now = 1_000; now <= 40_000; now += 1_000)
     for (const name of ['startup', 'round', 'view', 'propose', 'rebroadcast'])
       effects.push(...replica.handle({ kind: 'timer', name }, now));

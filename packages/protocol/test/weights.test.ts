@@ -28,7 +28,7 @@ const contribution = (author: PeerId, norm: number, tokens: number, baseHeight =
 });
 const [a, b, c] = members as [PeerId, PeerId, PeerId];
 const execute = (norms: readonly number[], ...contributions: Contribution[]) =>
-  executionOf({ run, roster: members, norms }, genesis, 5, contributions).inputs;
+  executionOf({ run, members, norms }, genesis, 5, contributions).inputs;
 
 test('quorumOf is ⌊n/2⌋+1 in crash runs and ⌊2n/3⌋+1 in byzantine ones', () => {
   const sizes = [1, 2, 3, 4, 5, 6, 7];

@@ -20,6 +20,8 @@ test('decodeStatement reads every statement of protocol version 1', () => {
     'proposal',
     'notarize',
     'certificate',
+    'leave',
+    'rekey',
     'invitationStatement',
   ]) {
     const bytes = new Uint8Array(Buffer.from(fixture[name] as string, 'hex'));
