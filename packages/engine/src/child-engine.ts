@@ -18,7 +18,14 @@ import { EngineError } from './errors.ts';
 import { createExecutor, type Executor } from './execution.ts';
 import { firstParameters, frozenWeights } from './first-weights.ts';
 import type { GenerationOptions } from './generation.ts';
-import { applyBlock, type Head, installParameters, settleBlock, undoBlock } from './head.ts';
+import {
+  applyBlock,
+  type Head,
+  installParameters,
+  rewindParameters,
+  settleBlock,
+  undoBlock,
+} from './head.ts';
 import { createHead } from './head-checkpoint.ts';
 import type {
   EncodedDelta,
@@ -46,6 +53,8 @@ import { removeFilesBut, writeWholeFile } from './whole-files.ts';
 const pulls: Readonly<Partial<Record<EngineCall, 'parameters' | 'all'>>> = {
   encode: 'all',
   install: 'all',
+  fork: 'all',
+  rewind: 'all',
   close: 'all',
   apply: 'parameters',
   undo: 'parameters',
@@ -207,6 +216,7 @@ class ChildEngine implements ServedEngine {
     execution: ExecutionInput,
     blobs: ReadonlyMap<Cid, Uint8Array>,
     own: Cid | undefined,
+    carried = false,
   ): void {
     const { head } = this.#required();
     const { executor, init } = this.#parts;
@@ -230,7 +240,11 @@ class ChildEngine implements ServedEngine {
       decoded: executor.decode(input.blob, blobs.get(input.blob) as Uint8Array, input.author, input.base),
     };
     const position = { block, height: execution.height };
-    applyBlock(head, { position, after, ...(inclusion && { own: inclusion }) }, init.run.delta.feedback);
+    applyBlock(
+      head,
+      { position, after, carried, ...(inclusion && { own: inclusion }) },
+      init.run.delta.feedback,
+    );
     this.#parts.learner?.push('parameters');
   }
 
@@ -277,6 +291,29 @@ class ChildEngine implements ServedEngine {
     installParameters(head, values, { block, height }, inclusion, init.run.delta.feedback);
     this.#parts.learner?.push('parameters');
     this.#save();
+  }
+
+  fork(block: Cid): void {
+    const { head } = this.#required();
+    if (head.position.block !== block)
+      throw new EngineError(`fork: expected θ of ${block}, it is that of ${head.position.block}`, {
+        code: 'unknown-parent',
+        block,
+        head: head.position.block,
+      });
+    writeWholeFile(this.#forkPath, bytesOf(head.parameters));
+  }
+
+  rewind({ block, height, tensors, carry }: Parameters<Engine['rewind']>[0]): void {
+    const { head } = this.#required();
+    const values = readVector(this.#forkPath, head.parameters.length, tensors);
+    rewindParameters(head, values, { block, height }, carry);
+    this.#parts.learner?.push('parameters');
+    this.#save();
+  }
+
+  get #forkPath(): string {
+    return join(this.#parts.init.directory, 'fork');
   }
 
   async evaluate(options: Parameters<Engine['evaluate']>[0] = {}): Promise<Evaluation> {

@@ -34,6 +34,8 @@ const callNames: { readonly [Call in EngineCall]: true } = {
   expire: true,
   snapshot: true,
   install: true,
+  fork: true,
+  rewind: true,
   evaluate: true,
   generate: true,
   exportOnnx: true,

@@ -7,6 +7,7 @@ import type { EncodedDelta } from './index.ts';
 interface AppliedFacts {
   readonly position: BlockPosition;
   readonly parent: BlockPosition;
+  readonly carried: boolean;
   readonly own:
     | { readonly kind: 'none' }
     | { readonly kind: 'sent' }
@@ -38,7 +39,12 @@ export function describeHead(head: Head): CheckpointContents {
   const facts: HeadFacts = {
     position: head.position,
     pending: head.pending?.delta ?? null,
-    applied: head.applied.map(({ position, parent, own }) => ({ position, parent, own: ownFacts(own) })),
+    applied: head.applied.map(({ position, parent, carried, own }) => ({
+      position,
+      parent,
+      carried,
+      own: ownFacts(own),
+    })),
   };
   return {
     state: facts,
@@ -70,7 +76,13 @@ export function restoreHead(head: Head, state: unknown, take: () => ArrayBuffer)
   head.position = facts.position;
   head.pending = facts.pending ? pending(facts.pending) : undefined;
   head.applied = facts.applied.map(
-    ({ position, parent, own }): AppliedBlock => ({ position, parent, before: sparse(), own: ownOf(own) }),
+    ({ position, parent, carried, own }): AppliedBlock => ({
+      position,
+      parent,
+      carried,
+      before: sparse(),
+      own: ownOf(own),
+    }),
   );
 }
 

@@ -47,6 +47,8 @@ export interface AppliedBlock {
   readonly position: BlockPosition;
   readonly parent: BlockPosition;
   readonly before: SparseVector;
+  /** The local parameters did not move along. */
+  readonly carried: boolean;
   readonly own: OwnUndo | undefined;
 }
 
@@ -78,13 +80,13 @@ const gather = (vector: Float32Array, indices: Uint32Array): SparseVector => {
   return { indices, values };
 };
 
-/** Writes values into θ; θ_local moves by as much. */
-function moveTo(head: Head, { indices, values }: SparseVector): void {
+/** Writes values into θ; θ_local moves by as much, or stays. */
+function moveTo(head: Head, { indices, values }: SparseVector, carried: boolean): void {
   const { parameters, local } = head;
   for (let j = 0; j < indices.length; j++) {
     const i = indices[j] as number;
     const after = values[j] as number;
-    local[i] = (local[i] as number) + (after - (parameters[i] as number));
+    if (!carried) local[i] = (local[i] as number) + (after - (parameters[i] as number));
     parameters[i] = after;
   }
 }
@@ -131,7 +133,12 @@ function includeOwn(head: Head, own: OwnInclusion, feedback: number): OwnUndo {
 /** Makes θ that of a block, whose values at the changed coordinates are `after`. */
 export function applyBlock(
   head: Head,
-  block: { readonly position: BlockPosition; readonly after: SparseVector; readonly own?: OwnInclusion },
+  block: {
+    readonly position: BlockPosition;
+    readonly after: SparseVector;
+    readonly own?: OwnInclusion;
+    readonly carried?: boolean;
+  },
   feedback: number,
 ): void {
   const changes = block.after.indices.length > 0;
@@ -144,9 +151,10 @@ export function applyBlock(
       },
     );
   const before = gather(head.parameters, block.after.indices);
-  moveTo(head, block.after);
+  const { carried = false } = block;
+  moveTo(head, block.after, carried);
   const own = block.own && includeOwn(head, block.own, feedback);
-  head.applied.push({ position: block.position, parent: head.position, before, own });
+  head.applied.push({ position: block.position, parent: head.position, before, carried, own });
   head.position = block.position;
 }
 
@@ -159,7 +167,7 @@ export function undoBlock(head: Head, block: Cid): void {
       { code: 'not-undoable', block, head: head.position.block },
     );
   head.applied.pop();
-  moveTo(head, last.before);
+  moveTo(head, last.before, last.carried);
   if (last.own?.kind === 'sent') add(head.local, last.own.change, -1);
   if (last.own?.kind === 'kept') {
     const d = last.own.pending.difference;
@@ -195,6 +203,24 @@ export function parametersAfter(head: Head, block: Cid, target: Float32Array): v
     for (let j = 0; j < indices.length; j++) target[indices[j] as number] = values[j] as number;
     at = record.parent.block;
   }
+}
+
+/** Puts θ back to an earlier value; θ_local moves along, or stays (`carry`) where it is. */
+export function rewindParameters(
+  head: Head,
+  values: Float32Array,
+  position: BlockPosition,
+  carry: boolean,
+): void {
+  const { parameters, local } = head;
+  for (let i = 0; i < values.length; i++) {
+    const after = values[i] as number;
+    if (!carry) local[i] = after + ((local[i] as number) - (parameters[i] as number));
+    parameters[i] = after;
+  }
+  head.position = position;
+  head.applied = [];
+  head.pending = undefined;
 }
 
 /**

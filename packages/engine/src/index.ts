@@ -136,12 +136,16 @@ export interface Engine {
   ): Promise<{ readonly valid: true } | { readonly valid: false; readonly reason: string }>;
   /** The name of θ after this execution; θ itself is unchanged. `parent` is the head or an undoable block's state. */
   execute(execution: ExecutionInput, blobs: ReadonlyMap<Cid, Uint8Array>): Promise<Cid>;
-  /** Makes θ that of `block`; rebases the local parameters; `own` is our blob if it is among the inputs. */
+  /**
+   * Makes θ that of `block`; rebases the local parameters; `own` is our blob if it is among the inputs. What the block
+   * says is in the local parameters already when they were `carried` over a `rewind`: then they stay.
+   */
   apply(
     block: Cid,
     execution: ExecutionInput,
     blobs: ReadonlyMap<Cid, Uint8Array>,
     own: Cid | undefined,
+    carried?: boolean,
   ): Promise<void>;
   /** Takes the newest applied block back, with its rebase. */
   undo(block: Cid): Promise<void>;
@@ -168,6 +172,19 @@ export interface Engine {
     readonly height: number;
     readonly tensors: Cid;
     readonly own?: { readonly blob: Cid; readonly clip: number } | undefined;
+  }): Promise<void>;
+  /** Keeps θ, which must be that of `block`, for a `rewind`; the one kept before is forgotten. Throws `unknown-parent`. */
+  fork(block: Cid): Promise<void>;
+  /**
+   * Makes θ what `fork` kept of `block`, after checking that it is `tensors`. Of the local parameters the difference to θ
+   * is kept; with `carry` they stay as they are, so that what blocks since the fork said comes back with later deltas.
+   * Nothing before can be undone, no delta is pending. Throws `bad-state-file`.
+   */
+  rewind(state: {
+    readonly block: Cid;
+    readonly height: number;
+    readonly tensors: Cid;
+    readonly carry: boolean;
   }): Promise<void>;
   /** Loss on the held-out part (or all) of the engine's own data, or of other files. */
   evaluate(options?: {

@@ -9,6 +9,7 @@ import {
   type Head,
   installParameters,
   parametersAfter,
+  rewindParameters,
   type SparseVector,
   settleBlock,
   undoBlock,
@@ -239,4 +240,34 @@ test('restoreHead gives back what describeHead kept, and it can be undone the sa
     undoBlock(again, block(name));
   }
   assert.deepEqual(again, head);
+});
+
+test('rewindParameters gives θ of the fork back; θ_local − θ stays, or θ_local when the work is carried', () => {
+  for (const carry of [false, true]) {
+    const head = randomHead('rewind');
+    const fork = head.parameters.slice();
+    applyBlock(head, { position: at('65', 65), after: randomSparse('block') }, feedback);
+    settleBlock(head, block('65'));
+    const [local, ahead] = [head.local.slice(), head.local.map((v, i) => v - (head.parameters[i] as number))];
+    rewindParameters(head, fork, at('64', 64), carry);
+    assert.equal(bits(head.parameters), bits(fork));
+    if (carry) assert.equal(bits(head.local), bits(local));
+    else
+      close(
+        head.local.map((v, i) => v - (fork[i] as number)),
+        ahead,
+      );
+    assert.deepEqual([head.position, head.applied, head.pending], [at('64', 64), [], undefined]);
+  }
+});
+
+test('applyBlock leaves θ_local where the block was carried, and undoBlock, too', () => {
+  const head = randomHead('carried');
+  const [parameters, local] = [head.parameters.slice(), head.local.slice()];
+  applyBlock(head, { position: at('65', 65), after: randomSparse('block'), carried: true }, feedback);
+  assert.equal(bits(head.local), bits(local));
+  assert.notEqual(bits(head.parameters), bits(parameters));
+  undoBlock(head, head.position.block);
+  assert.equal(bits(head.local), bits(local));
+  assert.equal(bits(head.parameters), bits(parameters));
 });

@@ -4,7 +4,7 @@
  * falls silent is done for this call: what it was asked for goes back, and the next source begins. A long blob is
  * pulled from several sources at once, and a source that is slow with a piece does not hold back the others.
  */
-
+import type { Stream } from '@libp2p/interface';
 import { blobChunkBytes, type Cid, hasManifest, type PeerId } from '@murmuration/base';
 import { decode, encode } from 'it-length-prefixed';
 import { pipe } from 'it-pipe';
@@ -18,10 +18,13 @@ import {
   hedgeMs,
   type NetworkLimits,
   piecesPerSource,
+  slowSourceMs,
+  slowSourceShare,
 } from './defaults.ts';
 import { duplexOf, type StreamDuplex } from './duplex.ts';
 import { NetworkError, type NetworkErrorCode, reasonOf } from './errors.ts';
 import type { Gate } from './gate.ts';
+import type { ChunkSink, DownloadProgress } from './index.ts';
 import type { Node } from './node.ts';
 import { openStream } from './open-stream.ts';
 import { type Piece, Pieces } from './pieces.ts';
@@ -42,6 +45,17 @@ export interface FetchInit {
   /** In order of preference, without duplicates. */
   readonly sources: readonly PeerId[];
   readonly signal: AbortSignal;
+  /** Where the chunks go; without one the blob is put together in memory. */
+  readonly sink?: ChunkSink | undefined;
+  onProgress?: ((progress: DownloadProgress) => void) | undefined;
+}
+
+/** A source under way. */
+interface Source {
+  readonly pull: Promise<void>;
+  readonly stop: AbortController;
+  readonly begunMs: number;
+  silentMs: () => number;
 }
 
 interface Failure {
@@ -50,61 +64,90 @@ interface Failure {
   readonly reason: string;
 }
 
-/** Fetches a blob, every byte checked. `NetworkError` `unavailable` | `too-long` | `aborted`. */
+/**
+ * Fetches a blob, every byte checked, into memory or `init.sink`. `NetworkError` `unavailable` | `too-long` |
+ * `aborted`.
+ */
 export async function fetchBlob(init: FetchInit, components: FetchComponents): Promise<Uint8Array> {
   const { limits } = components;
   const patienceMs = Math.min(hedgeMs, limits.stallMs / 2);
-  const silence = new Map<string, () => number>();
-  const isSilent = (source: string): boolean => (silence.get(source)?.() ?? 0) >= patienceMs;
-  const pieces = new Pieces(init.cid, init.bytesMax, patienceMs, isSilent);
+  const active = new Map<PeerId, Source>();
+  const isSilent = (source: string): boolean =>
+    (active.get(source as PeerId)?.silentMs() ?? patienceMs) >= patienceMs;
+  const { cid, bytesMax, sink } = init;
+  const pieces = new Pieces({ cid, bytesMax, hedgeMs: patienceMs, isSilent, sink });
   const waiting = init.sources.slice(0, limits.sourcesMax);
   const failures: Failure[] = [];
-  const active = new Map<string, Promise<void>>();
+  const bytesFrom = new Map<PeerId, number>();
   const done = new AbortController();
-  const signal = AbortSignal.any([init.signal, done.signal]);
   const begin = (source: PeerId): void => {
     const begunMs = performance.now();
-    silence.set(source, () => performance.now() - begunMs);
+    const stop = new AbortController();
+    const signal = AbortSignal.any([init.signal, done.signal, stop.signal]);
     const onOpen = (duplex: StreamDuplex): void => {
-      silence.set(source, duplex.silentMs);
+      const opened = active.get(source);
+      if (opened) opened.silentMs = duplex.silentMs;
     };
-    const pull = pullFrom(source, pieces, { ...init, signal, onOpen }, components)
+    const onBytes = (bytes: number): void => {
+      bytesFrom.set(source, (bytesFrom.get(source) ?? 0) + bytes);
+      const { size, bytesHere } = pieces;
+      if (size !== undefined) init.onProgress?.({ size, bytesHere, bytesFrom });
+    };
+    const pull = pullFrom(source, pieces, { ...init, signal, onOpen, onBytes }, components)
       .catch((error: unknown) => {
         const code = error instanceof NetworkError ? error.code : 'unavailable';
-        failures.push({ source, code, reason: reasonOf(error) });
+        const reason = stop.signal.aborted ? 'much slower than the others' : reasonOf(error);
+        failures.push({ source, code, reason });
       })
       .finally(() => {
         active.delete(source);
         pieces.wake();
       });
-    active.set(source, pull);
+    active.set(source, { pull, stop, begunMs, silentMs: () => performance.now() - begunMs });
   };
   try {
     while (!pieces.settled) {
-      if (init.signal.aborted)
-        throw new NetworkError('aborted by the caller', { code: 'aborted', cid: init.cid });
+      if (init.signal.aborted) throw new NetworkError('aborted by the caller', { code: 'aborted', cid });
+      if (waiting.length > 0) slowest(active, bytesFrom)?.stop.abort();
       const allSilent = [...active.keys()].every(isSilent);
       const wanted = allSilent ? limits.sourcesAtOnce : Math.ceil(pieces.missing / piecesPerSource);
       const room = active.size < Math.min(wanted, limits.sourcesAtOnce);
       const next = room || active.size === 0 ? waiting.shift() : undefined;
       if (next) begin(next);
       else if (active.size === 0) throw unavailable(init, failures);
-      else await Promise.race([pieces.changed(), ...active.values()]);
+      else await Promise.race([pieces.changed(), ...[...active.values()].map(({ pull }) => pull)]);
     }
   } finally {
     done.abort();
     pieces.wake();
-    await Promise.allSettled(active.values());
+    await Promise.allSettled([...active.values()].map(({ pull }) => pull));
   }
   if (pieces.fatal) throw pieces.fatal;
   return pieces.blob;
+}
+
+/** A source that has had its time and is far behind the fastest one: another may do better. */
+function slowest(
+  active: ReadonlyMap<PeerId, Source>,
+  bytesFrom: ReadonlyMap<PeerId, number>,
+): Source | undefined {
+  const now = performance.now();
+  const rates = [...active].map(([peer, source]) => {
+    const ageMs = now - source.begunMs;
+    return { source, ageMs, rate: (bytesFrom.get(peer) ?? 0) / Math.max(1, ageMs) };
+  });
+  const best = Math.max(...rates.map(({ rate }) => rate));
+  return rates.find(({ ageMs, rate }) => ageMs >= slowSourceMs && rate < slowSourceShare * best)?.source;
 }
 
 /** Pulls from one source until nothing is left that it could give; throws when it fails. */
 async function pullFrom(
   source: PeerId,
   pieces: Pieces,
-  init: FetchInit & { readonly onOpen: (duplex: StreamDuplex) => void },
+  init: FetchInit & {
+    readonly onOpen: (duplex: StreamDuplex) => void;
+    readonly onBytes: (bytes: number) => void;
+  },
   { node, conduct, limits, gate }: FetchComponents,
 ): Promise<void> {
   const { signal } = init;
@@ -123,11 +166,14 @@ async function pullFrom(
   };
   const receive = async (answers: AsyncIterable<Uint8ArrayList>): Promise<void> => {
     for await (const answer of answers) {
-      const piece = outstanding.shift();
+      const [piece] = outstanding;
       if (!piece) throw new NetworkError('an answer came without a request', { code: 'bad-message', source });
       const chunk = decodeAnswer(plainBytes(answer));
-      if (chunk) pieces.put(piece, chunk);
-      else pieces.giveBack(piece, source, true);
+      if (chunk) {
+        pieces.put(piece, chunk);
+        init.onBytes(chunk.length);
+      } else pieces.giveBack(piece, source, true);
+      outstanding.shift();
       if (pieces.settled || (outstanding.length === 0 && !pieces.mayServe(source))) return;
     }
     if (outstanding.length > 0)
@@ -136,11 +182,7 @@ async function pullFrom(
         source,
       });
   };
-  const leave = await gate.enter(source, signal);
-  const stream = await openStream(node, source, blobProtocol, signal).catch((error: unknown) => {
-    leave();
-    throw error;
-  });
+  const { stream, leave } = await enter(source, signal, { node, gate });
   const duplex = duplexOf(stream, {
     bufferMax: (limits.requestWindow + 1) * (answerBytesMax + framingBytesMax),
     stallMs: limits.stallMs,
@@ -165,6 +207,21 @@ async function pullFrom(
     pieces.wake();
     stream.abort(new NetworkError('the transfer is over', { code: 'aborted' }));
     leave();
+  }
+}
+
+/** A stream to a source, as soon as it is our turn there. */
+async function enter(
+  source: PeerId,
+  signal: AbortSignal,
+  { node, gate }: Pick<FetchComponents, 'node' | 'gate'>,
+): Promise<{ readonly stream: Stream; readonly leave: () => void }> {
+  const leave = await gate.enter(source, signal);
+  try {
+    return { stream: await openStream(node, source, blobProtocol, signal), leave };
+  } catch (error) {
+    leave();
+    throw error;
   }
 }
 

@@ -110,6 +110,12 @@ export const progressBytes: number = 4 * KiB;
 export const hedgeMs: number = 1.5 * second;
 /** Nor does one that works on a chunk for this long: a window of four at 1 Mbit/s takes 8 s. */
 export const slowPieceMs: number = 12 * second;
+/**
+ * Where others wait for their turn, a source is left that after this long gives less than this share of the best one's
+ * rate.
+ */
+export const slowSourceMs: number = 5 * second;
+export const slowSourceShare: number = 1 / 8;
 /** Missing pieces that justify one more source: a stream costs a round trip. */
 export const piecesPerSource = 3;
 /** What a request that finds nothing costs of the byte budget: a lookup on disk. */
@@ -144,6 +150,15 @@ export const firstSelfWalkMs = 100;
 export const streamWindowBytes: number = 2 * MiB;
 export const streamBufferBytes: number = 4 * MiB;
 export const streamsPerConnectionMax = 256;
+
+/**
+ * Neighbours in a run's mesh: how many a peer takes, below how many it takes more, and how many it has at most. Every
+ * message passes a peer about as often as it has neighbours; with six of them it reaches 500 peers in four steps, and
+ * each second gossip tells six others of what they may lack. The simulator's mesh has the same numbers.
+ */
+export const meshDegree = 6;
+export const meshDegreeLow = 4;
+export const meshDegreeHigh = 8;
 
 /** Four rejected messages silence a peer (-6 · 4² < -80); forgotten within ten minutes. */
 export const rejectWeight = -6;

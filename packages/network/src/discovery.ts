@@ -1,7 +1,7 @@
 /**
  * Peers of a run find each other in the DHT: each one provides the run's id and looks for the others that do, often
- * at first, then less and less, and often again when a peer of the run is lost, or when a connection opens while few are
- * known.
+ * at first, then less and less, and often again when a peer of the run is lost, or when a connection opens while few
+ * are known.
  */
 import type { PeerInfo } from '@libp2p/interface';
 import type { Cid, Random } from '@murmuration/base';
@@ -13,6 +13,7 @@ import {
   provideAgainMs,
   searchTimeoutMs,
 } from './defaults.ts';
+import { limited } from './limited.ts';
 import type { Node } from './node.ts';
 import { pause } from './pause.ts';
 import { jittered } from './redial.ts';
@@ -84,11 +85,12 @@ export class Discovery {
 
   async #search(): Promise<void> {
     const { node, signal } = this.#components;
-    const limited = AbortSignal.any([signal, AbortSignal.timeout(searchTimeoutMs)]);
     try {
-      await this.#provide(limited);
-      for await (const provider of node.contentRouting.findProviders(this.#key, { signal: limited }))
-        void this.meet(provider);
+      await limited(searchTimeoutMs, signal, async (either) => {
+        await this.#provide(either);
+        for await (const provider of node.contentRouting.findProviders(this.#key, { signal: either }))
+          void this.meet(provider);
+      });
     } catch {
       // A walk that ran out of time or peers is repeated.
     }

@@ -15,6 +15,9 @@ import type { PeerId as Libp2pPeerId } from '@libp2p/interface';
 import { type PeerId, second } from '@murmuration/base';
 import {
   gossipBytesMax,
+  meshDegree,
+  meshDegreeHigh,
+  meshDegreeLow,
   type NetworkLimits,
   peersPerAddressMax,
   rejectMemoryMs,
@@ -39,8 +42,10 @@ const results: Readonly<Record<Verdict, TopicValidatorResult>> = {
 const decayOver = (memoryMs: number): number => 0.01 ** (second / memoryMs);
 
 /**
- * Settings of gossipsub for one topic. Rates of delivery are not scored: a run is quiet for minutes and then busy,
- * and a slow link is no fault. Rejected messages are.
+ * Settings of gossipsub for one topic. Rates of delivery are not scored: a run is quiet for minutes and then busy, and
+ * a slow link is no fault. Rejected messages are. What we publish goes to neighbours only (at least `meshDegree`
+ * peers, if there are as many) and not to everybody we are connected to: what matters is sent again until it has an
+ * effect.
  */
 export const gossipOptions = (topic: string): Partial<GossipsubOpts> => ({
   globalSignaturePolicy: StrictSign,
@@ -49,6 +54,10 @@ export const gossipOptions = (topic: string): Partial<GossipsubOpts> => ({
   emitSelf: false,
   fallbackToFloodsub: false,
   doPX: false,
+  D: meshDegree,
+  Dlo: meshDegreeLow,
+  Dhi: meshDegreeHigh,
+  floodPublish: false,
   scoreParams: createPeerScoreParams({
     IPColocationFactorThreshold: peersPerAddressMax,
     IPColocationFactorWhitelist: new Set(['127.0.0.1', '::1']),

@@ -51,7 +51,11 @@ export interface NetworkComponents {
       fromHeight: number,
       countMax: number,
       bytesMax: number,
+      /** Entries of this recovery instead of the ledger's. */
+      opening?: Cid,
     ): readonly { readonly height: number; readonly bytes: Uint8Array }[];
+    /** What the ledger says after the block of a height, for those who begin there; absent: never kept. */
+    state?(height: number): Uint8Array | undefined;
   };
   /**
    * Judges each gossip message (≤ 16 KiB) of its author `from`, whose signature is already checked. `accept` passes it
@@ -60,6 +64,26 @@ export interface NetworkComponents {
   onMessage(from: PeerId, bytes: Uint8Array): Verdict | Promise<Verdict>;
   onConnect?(peer: PeerId): void;
   onDisconnect?(peer: PeerId): void;
+}
+
+/** Where the chunks of a long blob go as they come, so that an interrupted download goes on where it was. */
+export interface ChunkSink {
+  /** From an earlier attempt. */
+  readonly manifest?: Uint8Array | undefined;
+  /**
+   * Called first, for blobs of several chunks, with the checked manifest; gives the positions of chunks that are here.
+   */
+  begin(manifest: Uint8Array): ReadonlySet<number>;
+  /** A checked chunk. Throwing ends the download. */
+  write(position: number, bytes: Uint8Array): void;
+}
+
+export interface DownloadProgress {
+  readonly size: number;
+  /** Those from earlier attempts included. */
+  readonly bytesHere: number;
+  /** What each source gave in this call, manifest included. */
+  readonly bytesFrom: ReadonlyMap<PeerId, number>;
 }
 
 /** What crossed the streams so far. */
@@ -79,7 +103,10 @@ export interface Network {
   connected(): PeerId[];
   /** Multiaddrs of peers of this run, for the next life. */
   knownAddresses(): string[];
-  /** Gossip to the run's topic, to nobody if nobody is connected; own messages do not come back. Rejects with `NetworkError` `too-long` above 16 KiB. */
+  /**
+   * Gossip to the run's topic, to nobody if nobody is connected; own messages do not come back. Rejects with
+   * `NetworkError` `too-long` above 16 KiB.
+   */
   publish(bytes: Uint8Array): Promise<void>;
   /**
    * Pulls a blob, checked; tries `from` first, then other connected peers of the run. `NetworkError` `unavailable` |
@@ -91,14 +118,41 @@ export interface Network {
     options: { readonly bytesMax: number; readonly from?: readonly PeerId[]; readonly signal?: AbortSignal },
   ): Promise<Uint8Array>;
   /**
+   * Pulls a long blob like `fetchBlob`, from several sources at once, but hands its chunks to `sink` as they come and
+   * asks for none that it has. Rejects like `fetchBlob`, or with what the sink throws.
+   */
+  downloadBlob(
+    cid: Cid,
+    sink: ChunkSink,
+    options: {
+      readonly bytesMax: number;
+      readonly from?: readonly PeerId[];
+      readonly signal?: AbortSignal;
+      onProgress?(progress: DownloadProgress): void;
+    },
+  ): Promise<void>;
+  /**
    * Pulls ledger entries from one peer, contiguous from `fromHeight`; as many as one answer holds (256 entries, 1 MiB).
    * Bytes are not interpreted. `NetworkError` `unavailable` | `bad-message` | `timeout` | `aborted`.
    */
   fetchEntries(
     peer: PeerId,
     fromHeight: number,
-    options?: { readonly countMax?: number; readonly signal?: AbortSignal },
+    options?: {
+      readonly countMax?: number;
+      readonly signal?: AbortSignal;
+      readonly opening?: Cid | undefined;
+    },
   ): Promise<{ readonly height: number; readonly bytes: Uint8Array }[]>;
+  /**
+   * The ledger state after the block of a height, from one peer; `undefined` if it has none. Bytes are not interpreted.
+   * Rejects like `fetchEntries`.
+   */
+  fetchState(
+    peer: PeerId,
+    height: number,
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<Uint8Array | undefined>;
   traffic(): Traffic;
   stop(): Promise<void>;
 }

@@ -1,7 +1,8 @@
 /**
  * `/murmuration/ledger/1` on the wire: one length-prefixed request, one length-prefixed answer, both canonical
  * dag-cbor. Request: `{ run, from, count, bytes }`. Answer: `{ entries: [[height, bytes], …] }`, contiguous from
- * `from`, possibly empty; or `{ refused: 'other-run' }`.
+ * `from`, possibly empty; or `{ refused: 'other-run' }`. For somebody who does not begin at genesis: `{ run, state }`
+ * with a height, answered by `{ state }`: the bytes of the ledger state after that height's block, or null.
  */
 import { type Cid, DigestError, decodeCbor, encodeCbor, type PeerId } from '@murmuration/base';
 import { decode, encode } from 'it-length-prefixed';
@@ -34,6 +35,8 @@ interface Range {
   readonly from: number;
   readonly count: number;
   readonly bytes: number;
+  /** The recovery whose entries are asked for, instead of the ledger's. */
+  readonly opening?: Cid;
 }
 
 const isCount = (value: unknown): value is number =>
@@ -54,13 +57,36 @@ function decodeObject(bytes: Uint8Array, what: string): { readonly [key: string]
 
 /** Reads a request; `NetworkError` `bad-message` on anything else. */
 export function decodeRange(request: Uint8Array): Range {
-  const { run, from, count, bytes } = decodeObject(request, 'ledger request');
-  if (typeof run !== 'string' || !isCount(from) || !isCount(count) || !isCount(bytes))
+  const { run, from, count, bytes, opening } = decodeObject(request, 'ledger request');
+  const isNamed = opening === undefined || typeof opening === 'string';
+  if (typeof run !== 'string' || !isCount(from) || !isCount(count) || !isCount(bytes) || !isNamed)
     throw new NetworkError('ledger request: expected run, from, count and bytes', { code: 'bad-message' });
-  return { run, from, count, bytes };
+  return { run, from, count, bytes, ...(opening !== undefined && { opening: opening as Cid }) };
 }
 
-/** Reads an answer: exactly the heights from, from + 1, …, at most `countMax`. `NetworkError` `bad-message` otherwise. */
+/** The height of a request for a ledger state; `undefined` if it asks for entries. `NetworkError` `bad-message`. */
+export function decodeStateRequest(
+  request: Uint8Array,
+): { readonly run: string; readonly state: number } | undefined {
+  const { run, state } = decodeObject(request, 'ledger request');
+  if (state === undefined) return undefined;
+  if (typeof run !== 'string' || !isCount(state))
+    throw new NetworkError('ledger request: expected run and state', { code: 'bad-message' });
+  return { run, state };
+}
+
+/** Reads the answer to it. `NetworkError` `bad-message`. */
+export function decodeState(answer: Uint8Array): Uint8Array | undefined {
+  const { state, refused } = decodeObject(answer, 'ledger answer');
+  if (refused === 'other-run' || state === null) return undefined;
+  if (!(state instanceof Uint8Array))
+    throw new NetworkError('ledger answer: expected the bytes of a state', { code: 'bad-message' });
+  return state;
+}
+
+/**
+ * Reads an answer: exactly the heights from, from + 1, …, at most `countMax`. `NetworkError` `bad-message` otherwise.
+ */
 export function decodeEntries(answer: Uint8Array, from: number, countMax: number): Entry[] {
   const { entries, refused } = decodeObject(answer, 'ledger answer');
   if (refused === 'other-run')
@@ -93,7 +119,7 @@ export function createLedgerProtocol(
     const bytesMax = Math.min(range.bytes, limits.entriesBytesMax);
     const collected: [number, Uint8Array][] = [];
     let length = 0;
-    for (const { height, bytes } of ledger.entries(range.from, countMax, bytesMax)) {
+    for (const { height, bytes } of ledger.entries(range.from, countMax, bytesMax, range.opening)) {
       length += bytes.length;
       if (collected.length >= countMax || length > bytesMax || height !== range.from + collected.length)
         break;
@@ -105,8 +131,11 @@ export function createLedgerProtocol(
     requestBytesMax: rangeBytesMax,
     backlogBytesMax: 4 * rangeBytesMax,
     async respond(peer, request) {
-      const range = decodeRange(request);
-      const answer = encodeCbor(range.run === runId ? { entries: collect(range) } : { refused: 'other-run' });
+      const state = decodeStateRequest(request);
+      const range = state ?? decodeRange(request);
+      const found = (): unknown =>
+        state ? { state: ledger.state?.(state.state) ?? null } : { entries: collect(range as Range) };
+      const answer = encodeCbor(range.run === runId ? found() : { refused: 'other-run' });
       await wait(conduct.spend(peer, answer.length));
       return answer;
     },
@@ -118,19 +147,50 @@ export interface FetchEntriesInit {
   readonly peer: PeerId;
   readonly from: number;
   readonly countMax: number;
+  readonly opening?: Cid | undefined;
   readonly signal: AbortSignal;
 }
 
-/** One request to one peer. `NetworkError` `unavailable` | `bad-message` | `timeout` | `aborted`. */
-export async function fetchEntries(
-  init: FetchEntriesInit,
-  {
-    node,
-    conduct,
-    limits,
-  }: { readonly node: Node; readonly conduct: Conduct; readonly limits: NetworkLimits },
-): Promise<Entry[]> {
+interface AskInit {
+  readonly peer: PeerId;
+  readonly signal: AbortSignal;
+}
+
+interface AskComponents {
+  readonly node: Node;
+  readonly conduct: Conduct;
+  readonly limits: NetworkLimits;
+}
+
+/** Ledger entries from one peer. `NetworkError` `unavailable` | `bad-message` | `timeout` | `aborted`. */
+export function fetchEntries(init: FetchEntriesInit, components: AskComponents): Promise<Entry[]> {
+  const { limits } = components;
   const countMax = Math.min(init.countMax, limits.entriesMax);
+  const request = {
+    run: init.runId,
+    from: init.from,
+    count: countMax,
+    bytes: limits.entriesBytesMax,
+    ...(init.opening && { opening: init.opening }),
+  };
+  return ask(request, (answer) => decodeEntries(answer, init.from, countMax), init, components);
+}
+
+/** The ledger state after a height's block from one peer. Rejects like `fetchEntries`. */
+export function fetchState(
+  init: AskInit & { readonly runId: Cid; readonly height: number },
+  components: AskComponents,
+): Promise<Uint8Array | undefined> {
+  return ask({ run: init.runId, state: init.height }, decodeState, init, components);
+}
+
+/** One request to one peer. */
+async function ask<Answer>(
+  request: unknown,
+  read: (answer: Uint8Array) => Answer,
+  init: AskInit,
+  { node, conduct, limits }: AskComponents,
+): Promise<Answer> {
   const answerMax = limits.entriesBytesMax + answerOverheadBytesMax;
   const stream = await openStream(node, init.peer, ledgerProtocol, init.signal);
   const duplex = duplexOf(stream, {
@@ -138,14 +198,13 @@ export async function fetchEntries(
     stallMs: limits.stallMs,
     signal: init.signal,
   });
-  const request = { run: init.runId, from: init.from, count: countMax, bytes: limits.entriesBytesMax };
   try {
     return await pipe(
       [encode.single(encodeCbor(request))],
       duplex,
       (bytes) => decode(bytes, { maxDataLength: answerMax, maxLengthLength: framingBytesMax }),
       async (answers: AsyncIterable<Uint8ArrayList>) => {
-        for await (const answer of answers) return decodeEntries(plainBytes(answer), init.from, countMax);
+        for await (const answer of answers) return read(plainBytes(answer));
         throw new NetworkError('the stream ended without an answer', {
           code: 'unavailable',
           peer: init.peer,

@@ -9,7 +9,7 @@ import { setMaxListeners } from 'node:events';
 import type { PeerId as Libp2pPeerId, PeerInfo } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
 import { type Cid, createRandom, digestOfCid, type PeerId, type Random } from '@murmuration/base';
-import { fetchBlob } from './blob-client.ts';
+import { type FetchInit, fetchBlob } from './blob-client.ts';
 import { createBlobProtocol } from './blob-server.ts';
 import { Conduct } from './conduct.ts';
 import {
@@ -27,14 +27,27 @@ import { Discovery } from './discovery.ts';
 import { NetworkError } from './errors.ts';
 import { Gate } from './gate.ts';
 import { RunGossip, topicOf } from './gossip.ts';
-import type { Network, NetworkComponents, NetworkInit, Traffic } from './index.ts';
-import { createLedgerProtocol, type Entry, fetchEntries } from './ledger-exchange.ts';
+import type {
+  ChunkSink,
+  DownloadProgress,
+  Network,
+  NetworkComponents,
+  NetworkInit,
+  Traffic,
+} from './index.ts';
+import { createLedgerProtocol, type Entry, fetchEntries, fetchState } from './ledger-exchange.ts';
 import { isAddress, type Node, parseAddress, startNode } from './node.ts';
 import { pause } from './pause.ts';
 import { keepDialling } from './redial.ts';
 import { RunPeers } from './run-peers.ts';
 import { createHandler } from './serve.ts';
 import { TrafficMeter } from './traffic.ts';
+
+interface BlobOptions {
+  readonly bytesMax: number;
+  readonly from?: readonly PeerId[];
+  readonly signal?: AbortSignal;
+}
 
 class RunNetwork implements Network {
   readonly peer: PeerId;
@@ -131,17 +144,28 @@ class RunNetwork implements Network {
     await this.#gossip.publish(bytes);
   }
 
-  async fetchBlob(
+  fetchBlob(cid: Cid, options: BlobOptions): Promise<Uint8Array> {
+    return this.#pull(cid, options);
+  }
+
+  async downloadBlob(
     cid: Cid,
-    options: { readonly bytesMax: number; readonly from?: readonly PeerId[]; readonly signal?: AbortSignal },
+    sink: ChunkSink,
+    { onProgress, ...options }: BlobOptions & { onProgress?(progress: DownloadProgress): void },
+  ): Promise<void> {
+    await this.#pull(cid, options, { sink, onProgress });
+  }
+
+  async #pull(
+    cid: Cid,
+    { bytesMax, from = [], signal }: BlobOptions,
+    into: Pick<FetchInit, 'sink' | 'onProgress'> = {},
   ): Promise<Uint8Array> {
     this.#assertRunning();
     digestOfCid(cid);
-    const others = shuffled(this.connected(), this.#random);
-    const sources = new Set([...(options.from ?? []), ...others]);
+    const sources = new Set([...from, ...shuffled(this.connected(), this.#random)]);
     sources.delete(this.peer);
-    const signal = this.#signal(options.signal);
-    const init = { cid, bytesMax: options.bytesMax, sources: [...sources], signal };
+    const init = { cid, bytesMax, sources: [...sources], signal: this.#signal(signal), ...into };
     return fetchBlob(init, {
       node: this.#node,
       conduct: this.#conduct,
@@ -150,10 +174,26 @@ class RunNetwork implements Network {
     });
   }
 
+  fetchState(
+    peer: PeerId,
+    height: number,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<Uint8Array | undefined> {
+    this.#assertRunning();
+    return fetchState(
+      { runId: this.#runId, peer, height, signal: this.#signal(options.signal) },
+      { node: this.#node, conduct: this.#conduct, limits: this.#limits },
+    );
+  }
+
   async fetchEntries(
     peer: PeerId,
     fromHeight: number,
-    options: { readonly countMax?: number; readonly signal?: AbortSignal } = {},
+    options: {
+      readonly countMax?: number;
+      readonly signal?: AbortSignal;
+      readonly opening?: Cid | undefined;
+    } = {},
   ): Promise<Entry[]> {
     this.#assertRunning();
     return fetchEntries(
@@ -162,6 +202,7 @@ class RunNetwork implements Network {
         peer,
         from: fromHeight,
         countMax: options.countMax ?? this.#limits.entriesMax,
+        opening: options.opening,
         signal: this.#signal(options.signal),
       },
       { node: this.#node, conduct: this.#conduct, limits: this.#limits },

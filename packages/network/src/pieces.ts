@@ -17,6 +17,7 @@ import {
 } from '@murmuration/base';
 import { slowPieceMs } from './defaults.ts';
 import { NetworkError } from './errors.ts';
+import type { ChunkSink } from './index.ts';
 
 /** A chunk or manifest to ask for. */
 export interface Piece {
@@ -36,33 +37,48 @@ interface State {
 
 const sha256 = (bytes: Uint8Array): Uint8Array => hashOf('sha256', bytes, 'buffer');
 
-/** The pieces of one blob, for one call of `fetchBlob`. */
+interface PiecesInit {
+  readonly cid: Cid;
+  readonly bytesMax: number;
+  /** How often somebody who waits for a change looks whether a source has fallen silent, ms. */
+  readonly hedgeMs: number;
+  isSilent(source: string): boolean;
+  /** Takes the chunks; without one the blob is put together in memory. */
+  readonly sink?: ChunkSink | undefined;
+}
+
+/** The pieces of one blob, for one call of `fetchBlob` or `downloadBlob`. */
 export class Pieces {
   readonly #bytesMax: number;
   readonly #missing = new Map<Cid, State>();
   readonly #hedgeMs: number;
   readonly #isSilent: (source: string) => boolean;
+  readonly #sink: ChunkSink | undefined;
   #blob: Uint8Array = new Uint8Array();
-  #fatal: NetworkError | undefined;
+  #size: number | undefined;
+  #bytesHere = 0;
+  #fatal: Error | undefined;
   #waiters: (() => void)[] = [];
 
   /**
    * A piece may be asked from a second source when the first one is silent, as `isSilent` tells, or takes very long.
-   * `hedgeMs` is how often somebody who waits for a change looks whether that is so.
    */
-  constructor(cid: Cid, bytesMax: number, hedgeMs: number, isSilent: (source: string) => boolean) {
+  constructor({ cid, bytesMax, hedgeMs, isSilent, sink }: PiecesInit) {
     this.#bytesMax = bytesMax;
     this.#hedgeMs = hedgeMs;
     this.#isSilent = isSilent;
-    this.#add({ cid, offsets: hasManifest(cid) ? [] : [0], length: undefined });
+    this.#sink = sink;
+    if (sink?.manifest && hasManifest(cid) && matchesCid(sink.manifest, cid, sha256))
+      this.#expand(cid, sink.manifest);
+    else this.#add({ cid, offsets: hasManifest(cid) ? [] : [0], length: undefined });
   }
 
   get complete(): boolean {
     return this.#missing.size === 0;
   }
 
-  /** Why no source can deliver this blob, once that is certain. */
-  get fatal(): NetworkError | undefined {
+  /** Why no source can deliver this blob, or why it cannot be kept, once that is certain. */
+  get fatal(): Error | undefined {
     return this.#fatal;
   }
 
@@ -70,7 +86,16 @@ export class Pieces {
     return this.complete || this.#fatal !== undefined;
   }
 
-  /** The whole blob; only when complete. */
+  /** Bytes of the blob, once its manifest is here, and how many of them are. */
+  get size(): number | undefined {
+    return this.#size;
+  }
+
+  get bytesHere(): number {
+    return this.#bytesHere;
+  }
+
+  /** The whole blob; only when complete and without a sink. */
   get blob(): Uint8Array {
     return this.#blob;
   }
@@ -123,11 +148,26 @@ export class Pieces {
         length: bytes.length,
       });
     this.#missing.delete(piece.cid);
-    if (piece.length !== undefined) for (const offset of piece.offsets) this.#blob.set(bytes, offset);
+    if (piece.length !== undefined) this.#keep(piece, bytes);
     else if (hasManifest(piece.cid)) this.#expand(piece.cid, bytes);
     else if (bytes.length > this.#bytesMax) this.#fatal = tooLong(bytes.length, this.#bytesMax);
-    else this.#blob = bytes.slice();
+    else {
+      this.#size = bytes.length;
+      if (!this.#sink) this.#blob = new Uint8Array(bytes.length);
+      this.#keep(piece, bytes);
+    }
     this.wake();
+  }
+
+  #keep({ offsets }: Piece, bytes: Uint8Array): void {
+    try {
+      for (const offset of offsets)
+        if (this.#sink) this.#sink.write(offset / blobChunkBytes, bytes);
+        else this.#blob.set(bytes, offset);
+      this.#bytesHere += bytes.length * offsets.length;
+    } catch (error) {
+      this.#fatal = error instanceof Error ? error : new Error(String(error));
+    }
   }
 
   /** Resolves at the next change, or when a slow piece may be asked again. */
@@ -152,17 +192,21 @@ export class Pieces {
     try {
       const { size, chunks } = parseManifest(bytes, Number.MAX_SAFE_INTEGER);
       if (size > this.#bytesMax) throw tooLong(size, this.#bytesMax);
-      this.#blob = new Uint8Array(size);
-      for (const piece of piecesOf({ size, chunks })) this.#add(piece);
+      this.#size = size;
+      const held = this.#sink?.begin(bytes);
+      if (!held) this.#blob = new Uint8Array(size);
+      for (const piece of piecesOf({ size, chunks }))
+        if (held && piece.offsets.every((offset) => held.has(offset / blobChunkBytes)))
+          this.#bytesHere += piece.length * piece.offsets.length;
+        else this.#add(piece);
     } catch (cause) {
-      if (cause instanceof NetworkError) this.#fatal = cause;
-      else if (cause instanceof BlobError)
+      if (cause instanceof BlobError)
         this.#fatal = new NetworkError(
           `${cid} names no blob: ${cause.message}`,
           { code: 'unavailable', cid },
           { cause },
         );
-      else throw cause;
+      else this.#fatal = cause instanceof Error ? cause : new Error(String(cause));
     }
   }
 
@@ -178,7 +222,7 @@ function hand(state: State, source: string, now: number): Piece {
 }
 
 /** The distinct chunks of a manifest; throws `BlobError` where equal digests would need unequal lengths. */
-function piecesOf(manifest: BlobManifest): Iterable<Piece> {
+function piecesOf(manifest: BlobManifest): Iterable<Piece & { readonly length: number }> {
   const pieces = new Map<Cid, { cid: Cid; offsets: number[]; length: number }>();
   chunkCids(manifest).forEach((cid, index) => {
     const length = chunkLength(manifest.size, index);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cidOf, encodeCbor, KiB, MiB } from '@murmuration/base';
+import { type Cid, cidOf, encodeCbor, KiB, MiB } from '@murmuration/base';
 import { defaultLimits, NetworkError } from '@murmuration/network';
 import { ledgerProtocol } from '../src/defaults.ts';
 import { createHandler } from '../src/serve.ts';
@@ -20,6 +20,23 @@ test('Network.fetchEntries brings a contiguous range, bounded by count', async (
   assert.equal((await reader.network.fetchEntries(peer, 0)).length, defaultLimits.entriesMax);
   assert.equal((await reader.network.fetchEntries(peer, 390)).length, 10);
   assert.deepEqual(await reader.network.fetchEntries(peer, 1_000), []);
+});
+
+test('Network.fetchEntries brings the entries of a recovery, and none of another one', async (t) => {
+  const [survivor, other] = (await startPeers(t, 2)) as [TestPeer, TestPeer];
+  const [opening, unknown] = [1, 2].map((byte) => cidOf(Uint8Array.of(byte), 'dag-cbor'));
+  for (let height = 0; height < 9; height++) survivor.ledger.push(Uint8Array.of(0));
+  if (opening) survivor.recoveries.set(opening, [Uint8Array.of(1), Uint8Array.of(2), Uint8Array.of(3)]);
+  const ask = async (from: number, name: Cid | undefined) =>
+    (await other.network.fetchEntries(survivor.network.peer, from, { opening: name })).map(
+      ({ height, bytes }) => [height, ...bytes],
+    );
+  assert.deepEqual(await ask(2, opening), [
+    [2, 2],
+    [3, 3],
+  ]);
+  assert.deepEqual(await ask(2, unknown), []);
+  assert.equal((await ask(2, undefined)).length, 7);
 });
 
 test('Network.fetchEntries brings no more bytes than one answer may hold', async (t) => {

@@ -45,6 +45,9 @@ export interface TestPeer {
   readonly messages: { readonly from: PeerId; readonly bytes: Uint8Array }[];
   readonly events: string[];
   readonly ledger: Uint8Array[];
+  readonly states: Map<number, Uint8Array>;
+  /** Entries of recoveries, from height 1 on. */
+  readonly recoveries: Map<Cid, readonly Uint8Array[]>;
   /** How this peer judges messages from now on. */
   judge: (from: PeerId, bytes: Uint8Array) => Verdict | Promise<Verdict>;
 }
@@ -63,6 +66,8 @@ export async function startPeer(
     messages: [],
     events: [],
     ledger: [],
+    states: new Map(),
+    recoveries: new Map(),
     judge: () => 'accept',
   } as Omit<TestPeer, 'network'>;
   const network = await createNetwork(
@@ -70,8 +75,13 @@ export async function startPeer(
     {
       blobs: peer.blobs,
       ledger: {
-        entries: (from, countMax) =>
-          peer.ledger.slice(from, from + countMax).map((bytes, index) => ({ height: from + index, bytes })),
+        entries(from, countMax, _bytesMax, opening) {
+          const entries = opening ? [new Uint8Array(), ...(peer.recoveries.get(opening) ?? [])] : peer.ledger;
+          return entries
+            .slice(from, from + countMax)
+            .map((bytes, index) => ({ height: from + index, bytes }));
+        },
+        state: (height) => peer.states.get(height),
       },
       onMessage: (from, bytes) => {
         peer.messages.push({ from, bytes });

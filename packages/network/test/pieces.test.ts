@@ -13,7 +13,12 @@ test('Pieces becomes the blob, whoever delivers what in which order, with losses
     fc.property(fc.integer({ min: 1, max: 6 * blobChunkBytes }), fc.string(), (length, seed) => {
       const memory = new BlobMemory();
       const bytes = randomBytes(length, seed);
-      const pieces = new Pieces(memory.put(bytes), length, 1, () => true);
+      const pieces = new Pieces({
+        cid: memory.put(bytes),
+        bytesMax: length,
+        hedgeMs: 1,
+        isSilent: () => true,
+      });
       const random = createRandom(seed);
       const asked: { readonly source: string; readonly piece: Piece }[] = [];
       for (let step = 0; step < 10_000 && !pieces.settled; step++) {
@@ -40,7 +45,12 @@ test('Pieces becomes the blob, whoever delivers what in which order, with losses
 
 test('Pieces.take gives a piece to one source, to a second one only if the first is silent, never to a third', () => {
   const silent = new Set<string>();
-  const pieces = new Pieces(nameBlob(Uint8Array.of(1)).cid, 10, 1, (source) => silent.has(source));
+  const pieces = new Pieces({
+    cid: nameBlob(Uint8Array.of(1)).cid,
+    bytesMax: 10,
+    hedgeMs: 1,
+    isSilent: (source) => silent.has(source),
+  });
   assert.ok(pieces.take('a'));
   assert.equal(pieces.take('b'), undefined);
   silent.add('a');
@@ -51,7 +61,7 @@ test('Pieces.take gives a piece to one source, to a second one only if the first
 
 test('Pieces.mayServe is false once a source has refused everything', () => {
   const cid: Cid = nameBlob(Uint8Array.of(1)).cid;
-  const pieces = new Pieces(cid, 10, 1, () => false);
+  const pieces = new Pieces({ cid, bytesMax: 10, hedgeMs: 1, isSilent: () => false });
   const piece = pieces.take('a') as Piece;
   assert.ok(pieces.mayServe('a'));
   pieces.giveBack(piece, 'a', true);

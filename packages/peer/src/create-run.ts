@@ -62,6 +62,7 @@ export interface RunOptions {
   /** How long a round waits for a member that contributed lately, and for a proposer, ms. */
   readonly graceMs?: number;
   readonly viewTimeoutMs?: number;
+  readonly membership?: Partial<RunConfigInput['membership']>;
 }
 
 /** 128 random bits in hex. */
@@ -135,6 +136,10 @@ export function createRun(options: RunOptions): CreatedRun {
     quorum: chosen.quorum,
     founders: [...founders],
     invitationSignatures: chosen.quorum === 'byzantine' ? byzantineQuorum : 1,
+    membership:
+      chosen.quorum === 'crash'
+        ? { ...runDefaults.membership, ...options.membership }
+        : { ...runDefaults.membership, earnedAfter: 0, silentAfter: 0, stallMs: 0, ...options.membership },
     lateHeights: runDefaults.lateHeights,
     snapshotEvery: chosen.snapshotEvery,
     rounds: chosen.rounds,

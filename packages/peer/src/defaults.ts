@@ -1,4 +1,5 @@
 import { GiB, KiB, MiB, minute, second } from '@murmuration/base';
+import type { FetchPriority } from '@murmuration/protocol';
 
 export const defaults = {
   /** All interfaces, any free port. */
@@ -28,11 +29,35 @@ export const weightsBytesMax: number = 2 * GiB;
 export const fetchRetryMs: number = 100;
 export const fetchRetryMaxMs: number = 3 * second;
 /** A blob that no peer has served after this long is given up; the replica asks again if it still wants it. */
-export const fetchGiveUpMs: number = 2 * minute;
-/** Fetches under way at once: bounds memory to this many blobs. */
+export const fetchGiveUpMs: Readonly<Record<FetchPriority, number>> = {
+  first: 2 * minute,
+  // 1 MB at 0.3 Mbit/s.
+  guest: 30 * second,
+  // 1 MB at 0.4 Mbit/s; the contribution may come again in the next round.
+  stranger: 20 * second,
+};
+/** Fetches under way at once: bounds memory to this many blobs. Half of them only for what goes first. */
 export const fetchesMax = 32;
+export const fetchPlaces: Readonly<Record<FetchPriority, number>> = {
+  first: fetchesMax,
+  guest: 12,
+  stranger: 4,
+};
+/** Strangers' fetches beside one that goes first: they may take that much of the line from it. */
+export const busyStrangersMax = 1;
+/** Fetches that wait for a place. */
+export const fetchesWaitingMax = 1_024;
 /** An execution waits so long for deltas that have vanished from the disk; then the replica decides anew. */
 export const executeLoadMaxMs: number = 30 * second;
+/** The engine's changes wait so long for a delta that has vanished from the disk; then a snapshot takes their place. */
+export const applyLoadMaxMs: number = 2 * minute;
+/** How often a download tells how far it is. */
+export const progressEveryMs: number = 1 * second;
+/** After a checkpoint so many entries are asked for, at least one of which has a certificate. */
+export const checkpointEntries = 16;
+export const checkpointRetryMs: number = 1 * second;
+/** A checkpoint that some peer contradicts and nobody has is wrong after this long. */
+export const checkpointPatienceMs: number = 10 * second;
 /** Ledger entries asked for in one request. */
 export const syncEntriesMax = 256;
 /** A newcomer's moments settle during this many rounds' worth of inner steps before its first contribution. */
@@ -45,3 +70,16 @@ export const lingerMs: number = 30 * second;
 export const engineRestartsMax = 5;
 /** After this long without a failure the count of restarts begins anew. */
 export const engineSteadyMs: number = 10 * minute;
+/** An auditor waits so long for somebody who keeps the ledger: two walks through the DHT and a dial. */
+export const auditConnectMs: number = 30 * second;
+/**
+ * Two copies of a folder that run at once take the vote from each other: the pause before another key, growing up to a
+ * maximum.
+ */
+export const renewVoteKeyMs: number = 1 * second;
+export const renewVoteKeyGrowth = 4;
+export const renewVoteKeyMaxMs: number = 10 * minute;
+/** Blocks whose deltas an auditor fetches ahead: several round trips at once, and at most so many blocks in memory. */
+export const auditAhead = 4;
+/** Openings of an audited ledger that its verdict names: as many as the ledger's state does. */
+export const openingsMax = 64;

@@ -2,10 +2,10 @@
 import type { Cid, RunConfig } from '@murmuration/base';
 import type { Engine } from '@murmuration/engine';
 import type { Network } from '@murmuration/network';
-import type { Effect, ReplicaEvent } from '@murmuration/protocol';
+import type { AggregationInput, Effect, ReplicaEvent } from '@murmuration/protocol';
 import type { Store } from '@murmuration/store';
 import type { CatchUp } from './catch-up.ts';
-import { executeLoadMaxMs } from './defaults.ts';
+import { applyLoadMaxMs, executeLoadMaxMs } from './defaults.ts';
 import type { EngineLane } from './engine-lane.ts';
 import type { PeerEvent } from './index.ts';
 import { loadDeltas } from './load-deltas.ts';
@@ -21,6 +21,10 @@ interface EngineDriverComponents {
   readonly lane: EngineLane;
   readonly catchUp: CatchUp;
   readonly signal: AbortSignal;
+  /** The delta that the engine had made and not seen in a block when it opened. */
+  readonly pending?: Cid | undefined;
+  /** How long an `apply` waits for its deltas; a test is less patient. */
+  readonly applyLoadMs?: number;
   post(event: ReplicaEvent): void;
   onEvent(event: PeerEvent): void;
 }
@@ -28,41 +32,64 @@ interface EngineDriverComponents {
 export class EngineDriver {
   readonly #components: EngineDriverComponents;
   readonly #snapshots = new Map<Cid, Promise<Snapshot>>();
-  readonly #included = new Set<Cid>();
+  #hasIncludedPending = false;
+  /** Blocks that the engine did not come to, because a delta of the first of them is lost; an install ends that. */
+  readonly #unapplied = new Set<Cid>();
   #installing: { readonly block: Cid; readonly controller: AbortController } | undefined;
 
   constructor(components: EngineDriverComponents) {
     this.#components = components;
   }
 
-  /** Whether a block that was applied here includes this delta of ours. */
-  hasIncluded(blob: Cid): boolean {
-    return this.#included.has(blob);
+  /** Whether a block that was applied here includes the delta that the engine had pending when it opened. */
+  get hasIncludedPending(): boolean {
+    return this.#hasIncludedPending;
   }
 
   /** An execution whose deltas are gone must not hold up the changes behind it: the replica asks again. */
   execute({ request, execution }: EffectOf<'execute'>): void {
-    const { engine, lane, signal, post } = this.#components;
+    const { engine, lane, post } = this.#components;
     lane.enqueue(async () => {
-      const late = AbortSignal.timeout(executeLoadMaxMs);
-      const either = AbortSignal.any([late, signal]);
-      const blobs = await loadDeltas(execution.inputs, this.#components, either).catch((error: unknown) => {
-        if (late.aborted) return undefined;
-        throw error;
-      });
+      const isLost = this.#unapplied.size > 0;
+      const blobs = isLost ? undefined : await this.#load(execution.inputs, executeLoadMaxMs);
       const tensors = blobs && (await engine.execute(execution, blobs));
       post({ kind: 'executed', request, tensors });
     });
   }
 
-  apply({ block, own: contribution }: EffectOf<'apply'>): void {
-    const { run, engine, lane, signal } = this.#components;
+  /** The deltas of a block; `undefined` when one of them could not be had in time. */
+  async #load(
+    inputs: readonly AggregationInput[],
+    timeMs: number,
+  ): Promise<ReadonlyMap<Cid, Uint8Array> | undefined> {
+    const { signal } = this.#components;
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), timeMs);
+    try {
+      return await loadDeltas(inputs, this.#components, AbortSignal.any([late.signal, signal]));
+    } catch (error) {
+      if (late.signal.aborted && !signal.aborted) return undefined;
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** A block whose deltas are gone is left out, with all that follow it: the replica then takes a snapshot instead. */
+  apply({ block, own: contribution, carried = false }: EffectOf<'apply'>): void {
+    const { run, engine, lane, pending, post, applyLoadMs = applyLoadMaxMs } = this.#components;
     const { inputs } = block.execution;
     const own = inputs.find((input) => input.contribution === contribution)?.blob;
-    if (own) this.#included.add(own);
+    if (own && own === pending) this.#hasIncludedPending = true;
     lane.enqueue(async () => {
-      const blobs = await loadDeltas(inputs, this.#components, signal);
-      await engine.apply(block.id, block.execution, blobs, own);
+      const isLost = this.#unapplied.size > 0;
+      const blobs = isLost ? undefined : await this.#load(inputs, applyLoadMs);
+      if (!blobs) {
+        this.#unapplied.add(block.id);
+        if (!isLost) post({ kind: 'unapplied', block: block.id, height: block.height });
+        return;
+      }
+      await engine.apply(block.id, block.execution, blobs, own, carried);
       if (block.height % run.snapshotEvery !== 0) return;
       const snapshot = engine.snapshot();
       this.#snapshots.set(block.id, snapshot);
@@ -73,18 +100,46 @@ export class EngineDriver {
   undo({ block }: EffectOf<'undo'>): void {
     const { engine, lane } = this.#components;
     this.#snapshots.delete(block);
-    lane.enqueue(() => engine.undo(block));
+    lane.enqueue(async () => {
+      if (!this.#unapplied.has(block)) await engine.undo(block);
+    });
   }
 
-  settle({ block, entry, applied }: EffectOf<'settle'>): void {
+  settle({ block, entry, applied, state }: EffectOf<'settle'>): void {
     const { engine, lane, store } = this.#components;
     store.putEntry(entry);
+    if (state) store.putState(block.height, state);
     if (!applied) return;
     lane.enqueue(async () => {
+      if (this.#unapplied.has(block.id)) return;
       await engine.settle(block.id);
       const snapshot = await this.#snapshots.get(block.id);
       this.#snapshots.delete(block.id);
       if (snapshot) await store.adoptSnapshot(snapshot);
+    });
+  }
+
+  /** The state at which a recovery begins: without it nobody could go back. */
+  fork({ block }: EffectOf<'fork'>): void {
+    const { engine, lane } = this.#components;
+    lane.enqueue(() => engine.fork(block));
+  }
+
+  provision({ block, applied }: EffectOf<'provision'>): void {
+    const { engine, lane } = this.#components;
+    this.#snapshots.delete(block.id);
+    if (!applied) return;
+    lane.enqueue(async () => {
+      if (!this.#unapplied.has(block.id)) await engine.settle(block.id);
+    });
+  }
+
+  rewind({ block, height, tensors, carry }: EffectOf<'rewind'>): void {
+    const { engine, lane, post } = this.#components;
+    lane.enqueue(async () => {
+      await engine.rewind({ block, height, tensors, carry });
+      this.#unapplied.clear();
+      post({ kind: 'rewound', block });
     });
   }
 
@@ -106,6 +161,7 @@ export class EngineDriver {
     lane.enqueue(async () => {
       const bytes = 4 * run.initial.parameters;
       const done = await catchUp.install(effect, bytes, either);
+      if (done) this.#unapplied.clear();
       if (this.#installing === installing) this.#installing = undefined;
       if (done) onEvent({ kind: 'installed', round: effect.height, bytes });
     });

@@ -6,7 +6,7 @@ import { PeerError } from './errors.ts';
 import { fetchUntilServed } from './fetch-until-served.ts';
 
 /** What a newcomer fetches before its engine can start. */
-export type RunPart = 'run settings' | 'model graph' | 'first weights' | 'frozen weights';
+export type RunPart = 'run settings' | 'model graph' | 'first weights' | 'frozen weights' | 'checkpoint';
 
 interface FetchComponents {
   readonly store: Pick<Store, 'getBlob' | 'putBlob' | 'pinBlob'>;

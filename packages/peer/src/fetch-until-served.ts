@@ -19,21 +19,23 @@ export function pause(durationMs: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-/**
- * Pulls a blob, again and again with growing pauses, until somebody serves it. Rejects when the signal aborts, or with
- * what is no fault of the network.
- */
-export async function fetchUntilServed(
+/** Pulls a blob until somebody serves it. Rejects when the signal aborts, or with what is no fault of the network. */
+export function fetchUntilServed(
   network: Pick<Network, 'fetchBlob'>,
   cid: Cid,
   options: { readonly bytesMax: number; readonly from?: readonly PeerId[]; readonly signal: AbortSignal },
 ): Promise<Uint8Array> {
+  return retryUntilServed(() => network.fetchBlob(cid, options), options.signal);
+}
+
+/** Asks the network again and again, with growing pauses, until it delivers. Rejects like `fetchUntilServed`. */
+export async function retryUntilServed<T>(ask: () => Promise<T>, signal: AbortSignal): Promise<T> {
   for (let delayMs = fetchRetryMs; ; delayMs = Math.min(2 * delayMs, fetchRetryMaxMs)) {
     try {
-      return await network.fetchBlob(cid, options);
+      return await ask();
     } catch (error) {
-      if (options.signal.aborted || !(error instanceof NetworkError)) throw error;
-      await pause(delayMs, options.signal);
+      if (signal.aborted || !(error instanceof NetworkError)) throw error;
+      await pause(delayMs, signal);
     }
   }
 }

@@ -10,7 +10,7 @@
 import type { Cid, PeerId } from '@murmuration/base';
 import type { DeviceChoice } from '@murmuration/engine';
 import type { Traffic } from '@murmuration/network';
-import type { Role } from '@murmuration/protocol';
+import type { Checkpoint, Role } from '@murmuration/protocol';
 import type { RunPart } from './fetch-run.ts';
 import type { PeerConfigInput } from './peer-config.ts';
 
@@ -25,11 +25,15 @@ export {
 } from './create-run.ts';
 export { PeerError } from './errors.ts';
 export type { RunPart } from './fetch-run.ts';
+export { type LedgerSource, openStoredLedger } from './ledger-source.ts';
 export { type OfflineRun, openOffline } from './offline.ts';
 export { createPeer } from './peer.ts';
 export { type PeerConfig, type PeerConfigInput, parsePeerConfig } from './peer-config.ts';
 
-export { lastStatus, type SavedStatus } from './saved-status.ts';
+export { openRemoteLedger, type RemoteLedgerInit } from './remote-ledger.ts';
+export type { ReplayedRange } from './replay.ts';
+export { lastAddresses, lastStatus, type SavedStatus } from './saved-status.ts';
+export { type AuditProgress, type LedgerVerdict, verifyLedger } from './verify-ledger.ts';
 
 export interface PeerInit {
   /** Which run; absent: the one that the folder belongs to. */
@@ -37,6 +41,8 @@ export interface PeerInit {
   readonly config: PeerConfigInput;
   /** dag-cbor bytes of an invitation bound to this peer. */
   readonly invitation?: Uint8Array;
+  /** A final block that is trusted: the ledger begins there. Only a folder without a ledger heeds it. */
+  readonly checkpoint?: Checkpoint;
 }
 
 export interface PeerComponents {
@@ -47,7 +53,7 @@ export interface PeerStatus {
   readonly peer: PeerId;
   readonly run: string;
   readonly role: Role;
-  readonly phase: 'starting' | 'syncing' | 'running' | 'diverged' | 'ended';
+  readonly phase: 'starting' | 'syncing' | 'running' | 'diverged' | 'conflict' | 'ended';
   readonly epoch: number;
   readonly view: number;
   /** Height of the newest final block, and of the newest applied one. */
@@ -57,6 +63,9 @@ export interface PeerStatus {
   /** State root of the newest final block, hex. */
   readonly stateRoot: string;
   readonly members: number;
+  /** Members that vote in this epoch, and whether this peer is one of them. */
+  readonly voters: number;
+  readonly votes: boolean;
   /** Members that are connected now, this peer among them if it is one. */
   readonly membersConnected: number;
   readonly connected: number;
@@ -68,6 +77,8 @@ export interface PeerStatus {
   readonly unit: 'tokens' | 'samples';
   /** Where the engine trains; absent before it is open. */
   readonly device: DeviceChoice | undefined;
+  /** Bytes of all blobs that are no snapshots, and of how many at most old ones stay; `null`: all stay. */
+  readonly blobs: { readonly bytes: number; readonly bytesMax: number | null };
   readonly traffic: Traffic;
   /** Event-loop delay of this process since its engine started, 99th percentile, ms. */
   readonly loopDelayP99Ms: number;
@@ -109,13 +120,51 @@ export type PeerEvent =
     }
   | { readonly kind: 'skipped'; readonly view: number }
   | { readonly kind: 'admitted'; readonly peer: PeerId; readonly epoch: number }
+  | {
+      readonly kind: 'retired';
+      readonly peer: PeerId;
+      readonly epoch: number;
+      readonly reason: 'leave' | 'silent' | 'reopened';
+    }
+  /** What becomes of a recovery that began after this round: see the protocol's report of the same name. */
+  | {
+      readonly kind: 'recovery';
+      readonly state: 'opened' | 'abandoned' | 'adopted' | 'reopened';
+      readonly opening: Cid;
+      readonly listed: readonly PeerId[];
+      readonly round: number;
+    }
+  /** A member contradicted its own signature; it never comes back. */
+  | { readonly kind: 'convicted'; readonly peer: PeerId; readonly epoch: number }
+  /**
+   * This peer may have forgotten what it voted for: its folder may be a copy, or others know votes that it does not.
+   */
+  | { readonly kind: 'vote-key-renewed'; readonly reason: 'restored' | 'forgotten' }
   | { readonly kind: 'installed'; readonly round: number; readonly bytes: number }
   | { readonly kind: 'expired' }
   | {
       readonly kind: 'diverged';
       readonly round: number;
+      /** After the state was taken anew: now the peer stops. */
+      readonly again: boolean;
       readonly expected: string;
       readonly computed: string;
+    }
+  /** Two histories of the run, each certified: this peer chooses none and stops. */
+  | {
+      readonly kind: 'conflict';
+      readonly round: number;
+      readonly ours: Cid;
+      readonly theirs: Cid;
+      readonly from: readonly PeerId[];
+    }
+  /** A state on its way, from so many peers so far. */
+  | {
+      readonly kind: 'downloading';
+      readonly round: number;
+      readonly bytes: number;
+      readonly size: number;
+      readonly sources: number;
     }
   | { readonly kind: 'engine-restarted'; readonly reason: string }
   | { readonly kind: 'ended'; readonly round: number; readonly stateRoot: string };
@@ -126,6 +175,8 @@ export interface Peer {
   status(): PeerStatus;
   /** Resolves once the run's last round is final here and the peer has lingered for the others. */
   readonly finished: Promise<void>;
+  /** Asks the others to be a member no more; the event `retired` says when that is final. It goes on contributing. */
+  leave(): void;
   /** Saves everything and stops; safe to call twice. */
   stop(): Promise<void>;
 }

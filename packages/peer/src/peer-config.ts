@@ -24,7 +24,10 @@ const peerConfigSchema = z.strictObject({
   /** Activations are computed again in the backward pass instead of being kept. */
   checkpointActivations: z.boolean().default(false),
   niceness: z.int().min(0).max(19).default(defaults.niceness),
+  /** Old blobs go beyond this many bytes. */
   blobBytesMax: z.int().min(1).default(defaults.blobBytesMax),
+  /** Every blob that comes stays, whatever `blobBytesMax` says: the ledger can be replayed from here. */
+  archive: z.boolean().default(false),
 });
 
 /** What is one peer's own business: where its data and its store are, how it is reached, how much it may use. */

@@ -1,37 +1,45 @@
 import { type Cid, type PeerId, type RunConfig, runDigest, unitOf } from '@murmuration/base';
 import { createNetwork, type Network } from '@murmuration/network';
-import { checkInvitation, parseInvitation } from '@murmuration/protocol';
-import { openStore, type Store, verifySignature } from '@murmuration/store';
+import { checkInvitation, parseInvitation, provisionalEntries } from '@murmuration/protocol';
+import { openStore, type Store, StoreError, verifySignature } from '@murmuration/store';
 import { fromString as bytesOf } from 'uint8arrays/from-string';
 import { toString as textOf } from 'uint8arrays/to-string';
 import {
   engineRestartsMax,
   engineSteadyMs,
   lingerMs,
+  renewVoteKeyGrowth,
+  renewVoteKeyMaxMs,
+  renewVoteKeyMs,
   saveAddressesEveryMs,
   saveStatusEveryMs,
   statusEveryMs,
 } from './defaults.ts';
 import { PeerError } from './errors.ts';
+import { fetchBase, pinCheckpoint } from './fetch-checkpoint.ts';
 import { fetchRun } from './fetch-run.ts';
 import { pause } from './fetch-until-served.ts';
 import type { Peer, PeerComponents, PeerEvent, PeerInit, PeerStatus } from './index.ts';
 import { type LoopDelay, measureLoopDelay } from './loop-delay.ts';
 import { type PeerConfig, type PeerConfigInput, parsePeerConfig } from './peer-config.ts';
-import { saveStatus } from './saved-status.ts';
+import { knownAddresses, saveAddresses, saveStatus } from './saved-status.ts';
 import { Session } from './session.ts';
 
-const addressesSetting = 'known-addresses';
 const configSetting = 'peer-config';
 const invitationSetting = 'invitation';
 
 /** Starts a peer; resolves as soon as it listens. Everything after that is told by events. */
 export async function createPeer(init: PeerInit, components: PeerComponents = {}): Promise<Peer> {
-  const { directory, blobBytesMax } = parsePeerConfig(init.config);
-  if (!init.runId) openStore({ directory, readOnly: true }).close();
-  const store = openStore({ directory, blobBytesMax, ...(init.runId ? { runId: init.runId } : {}) });
+  const { directory } = parsePeerConfig(init.config);
+  const settled = { ...savedConfig(directory, init.runId !== undefined), ...init.config };
+  const config = parsePeerConfig(settled);
+  const store = openStore({
+    directory,
+    blobBytesMax: config.archive ? Number.POSITIVE_INFINITY : config.blobBytesMax,
+    ...(init.runId ? { runId: init.runId } : {}),
+  });
   try {
-    const { config, remember } = settledConfig(store, init.config);
+    const remember = (): void => store.putSetting(configSetting, bytesOf(JSON.stringify(settled)));
     const runId = store.runId;
     if (!runId)
       throw new PeerError(
@@ -47,6 +55,7 @@ export async function createPeer(init: PeerInit, components: PeerComponents = {}
       });
     runDigest(runId);
     if (init.invitation) store.putSetting(invitationSetting, init.invitation);
+    if (init.checkpoint) pinCheckpoint(store, init.checkpoint);
     const peer = new RunningPeer({
       runId,
       config,
@@ -62,15 +71,17 @@ export async function createPeer(init: PeerInit, components: PeerComponents = {}
   }
 }
 
-/** Settings that are not given now are those of the last time; to be remembered once they have proved to work. */
-function settledConfig(store: Store, given: PeerConfigInput): { config: PeerConfig; remember(): void } {
-  const saved = store.getSetting(configSetting);
-  const earlier = saved ? (JSON.parse(textOf(saved)) as Partial<PeerConfigInput>) : {};
-  const settled = { ...earlier, ...given };
-  return {
-    config: parsePeerConfig(settled),
-    remember: () => store.putSetting(configSetting, bytesOf(JSON.stringify(settled))),
-  };
+/** Settings that are not given now are those of the last time; they are kept once they have proved to work. */
+function savedConfig(directory: string, mayBeNew: boolean): Partial<PeerConfigInput> {
+  try {
+    const store = openStore({ directory, readOnly: true });
+    const saved = store.getSetting(configSetting);
+    store.close();
+    return saved ? (JSON.parse(textOf(saved)) as Partial<PeerConfigInput>) : {};
+  } catch (error) {
+    if (mayBeNew && error instanceof StoreError && error.code === 'missing') return {};
+    throw error;
+  }
 }
 
 interface RunningPeerInit {
@@ -95,11 +106,14 @@ class RunningPeer implements Peer {
   #network: Network | undefined;
   #session: Session | undefined;
   #run: RunConfig | undefined;
+  #base: Uint8Array | undefined;
   #engineMemory = 0;
   #restarts = 0;
+  #renewals = 0;
   #statusSavedMs = 0;
   #intervals: NodeJS.Timeout[] = [];
   #stopping: Promise<void> | undefined;
+  #leaving = false;
 
   constructor({ runId, config, remember, store, onEvent }: RunningPeerInit) {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -119,7 +133,6 @@ class RunningPeer implements Peer {
 
   async start(): Promise<void> {
     const { listen, bootstrap, mdns, dht } = this.#config;
-    const known = this.#store.getSetting(addressesSetting);
     this.#network = await createNetwork(
       {
         runId: this.#runId,
@@ -128,16 +141,23 @@ class RunningPeer implements Peer {
         bootstrap,
         mdns,
         dht,
-        knownAddresses: known ? (JSON.parse(textOf(known)) as string[]) : [],
+        knownAddresses: knownAddresses(this.#store),
       },
       {
         blobs: this.#store,
-        ledger: this.#store,
+        ledger: {
+          entries: (from, countMax, bytesMax, opening) =>
+            opening
+              ? provisionalEntries(this.#store.records(), opening, from, countMax)
+              : this.#store.entries(from, countMax, bytesMax),
+          state: (height) => this.#store.state(height),
+        },
         onMessage: (from, bytes) => this.#session?.receive(from, bytes) ?? 'ignore',
         onConnect: (peer) => this.#peerChanged(peer, 'connected'),
         onDisconnect: (peer) => this.#peerChanged(peer, 'disconnected'),
       },
     );
+    this.#saveAddresses();
     this.#onEvent({ kind: 'listening', peer: this.id, runId: this.#runId, addresses: this.addresses() });
     this.#intervals = [
       setInterval(() => void this.#tick().catch((error: unknown) => this.#fail(error)), statusEveryMs),
@@ -154,7 +174,7 @@ class RunningPeer implements Peer {
     const view = this.#session?.view;
     const progress = this.#session?.progress;
     const connected = this.#network?.connected() ?? [];
-    const roster = view?.roster ?? [];
+    const members = view?.members ?? [];
     return {
       peer: this.id,
       run: this.#run?.name ?? '',
@@ -166,18 +186,29 @@ class RunningPeer implements Peer {
       head: view?.head.height ?? 0,
       rounds: this.#run?.rounds ?? 0,
       stateRoot: view ? textOf(view.final.stateRoot, 'base16') : '',
-      members: roster.length,
-      membersConnected: roster.filter((member) => member === this.id || connected.includes(member)).length,
+      members: members.length,
+      voters: view?.voters.length ?? 0,
+      votes: view?.voters.includes(this.id) ?? false,
+      membersConnected: members.filter((member) => member === this.id || connected.includes(member)).length,
       connected: connected.length,
       step: progress?.step ?? 0,
       loss: progress?.loss,
       tokensPerSecond: progress?.tokensPerSecond ?? 0,
       unit: this.#run ? unitOf(this.#run) : 'tokens',
       device: this.#session?.device,
+      blobs: {
+        bytes: this.#store.blobBytes(),
+        bytesMax: this.#config.archive ? null : this.#config.blobBytesMax,
+      },
       traffic: this.#network?.traffic() ?? { sent: 0, received: 0, byProtocol: {} },
       loopDelayP99Ms: this.#loopDelay.p99Ms(),
       memory: { peer: process.memoryUsage.rss(), engine: this.#engineMemory },
     };
+  }
+
+  leave(): void {
+    this.#leaving = true;
+    this.#session?.leave();
   }
 
   stop(): Promise<void> {
@@ -195,6 +226,9 @@ class RunningPeer implements Peer {
     );
     this.#run = run;
     this.#checkInvitation(run);
+    const runId = this.#runId;
+    const onWait = (): void => this.#onEvent({ kind: 'waiting', for: 'checkpoint' });
+    this.#base = await fetchBase({ run, runId }, { store: this.#store, network, onWait }, this.#abort.signal);
     await this.#openSession(run, graph).catch((error: unknown) => this.#recover(error, run, graph));
     this.#remember();
   }
@@ -214,6 +248,7 @@ class RunningPeer implements Peer {
   }
 
   async #openSession(run: RunConfig, graph: Uint8Array): Promise<void> {
+    if (this.#store.isRestored) this.#renewVoteKey('restored');
     const openedMs = performance.now();
     const session = await Session.open(
       {
@@ -224,6 +259,7 @@ class RunningPeer implements Peer {
         config: this.#restarts > 1 ? { ...this.#config, device: 'cpu' } : this.#config,
         role: run.founders.includes(this.id) ? 'member' : this.#config.role,
         invitation: this.#store.getSetting(invitationSetting),
+        base: this.#base,
       },
       {
         store: this.#store,
@@ -237,17 +273,33 @@ class RunningPeer implements Peer {
     );
     if (this.#abort.signal.aborted) await session.stop();
     else this.#session = session;
+    if (this.#leaving) session.leave();
     this.#loopDelay.reset();
   }
 
-  /** An engine that died is started again from the store; any other failure, or too many, ends the peer. */
+  #renewVoteKey(reason: 'restored' | 'forgotten'): void {
+    this.#store.renewVoteKey();
+    this.#renewals += 1;
+    this.#onEvent({ kind: 'vote-key-renewed', reason });
+  }
+
+  /**
+   * An engine that died is started again from the store, and so is a replica that lacks some of its votes, with a new
+   * vote key; any other failure, or too many, ends the peer.
+   */
   async #recover(error: unknown, run: RunConfig, graph: Uint8Array): Promise<void> {
     this.#session = undefined;
-    const died = (error as { code?: string }).code === 'engine-died';
-    this.#restarts += 1;
-    if (!died || this.#restarts > engineRestartsMax) throw error;
-    this.#onEvent({ kind: 'engine-restarted', reason: (error as Error).message });
-    await pause(1_000 * this.#restarts, this.#abort.signal);
+    const { code, message } = error as Error & { readonly code?: string };
+    if (code === 'forgotten') {
+      const waitMs = renewVoteKeyMs * (renewVoteKeyGrowth ** this.#renewals - 1);
+      await pause(Math.min(renewVoteKeyMaxMs, waitMs), this.#abort.signal);
+      this.#renewVoteKey('forgotten');
+    } else {
+      this.#restarts += 1;
+      if (code !== 'engine-died' || this.#restarts > engineRestartsMax) throw error;
+      this.#onEvent({ kind: 'engine-restarted', reason: message });
+      await pause(1_000 * this.#restarts, this.#abort.signal);
+    }
     await this.#openSession(run, graph).catch((again: unknown) => this.#recover(again, run, graph));
   }
 
@@ -272,8 +324,7 @@ class RunningPeer implements Peer {
   }
 
   #saveAddresses(): void {
-    const addresses = this.#network?.knownAddresses() ?? [];
-    if (addresses.length > 0) this.#store.putSetting(addressesSetting, bytesOf(JSON.stringify(addresses)));
+    saveAddresses(this.#store, { own: this.addresses(), known: this.#network?.knownAddresses() ?? [] });
   }
 
   #saveAddressesOrFail(): void {

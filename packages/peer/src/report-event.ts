@@ -16,13 +16,23 @@ export function eventOfReport(report: Report, self: PeerId): PeerEvent | undefin
     case 'ended':
       return { kind: 'ended', round: report.height, stateRoot: hex(report.stateRoot) };
     case 'diverged': {
-      const { height, expected, computed } = report;
-      return { kind: 'diverged', round: height, expected: hex(expected), computed: hex(computed) };
+      const { height, again, expected, computed } = report;
+      return { kind: 'diverged', round: height, again, expected: hex(expected), computed: hex(computed) };
+    }
+    case 'conflict': {
+      const { height, ours, theirs, from } = report;
+      return { kind: 'conflict', round: height, ours, theirs, from };
     }
     case 'skipped':
     case 'admitted':
+    case 'retired':
+    case 'convicted':
       return report;
+    case 'recovery':
+      return { ...report, round: report.height };
+    case 'provisional':
     case 'contribution':
+    case 'forgotten':
     case 'expired':
       return undefined;
   }

@@ -18,6 +18,7 @@ import {
 } from '@murmuration/engine';
 import type { Network, Verdict } from '@murmuration/network';
 import {
+  baseOf,
   createReplica,
   type Effect,
   genesisBlockId,
@@ -29,13 +30,15 @@ import {
 } from '@murmuration/protocol';
 import { hashBytes, type Store, verifySignature } from '@murmuration/store';
 import { BlobFetcher } from './blob-fetcher.ts';
-import { CatchUp } from './catch-up.ts';
-import { eventsMax, syncEntriesMax } from './defaults.ts';
+import { CatchUp, storedEntries } from './catch-up.ts';
+import { eventsMax } from './defaults.ts';
 import { EngineDriver } from './engine-driver.ts';
 import { EngineLane } from './engine-lane.ts';
+import { PeerError } from './errors.ts';
 import type { PeerEvent } from './index.ts';
 import type { PeerConfig } from './peer-config.ts';
 import { eventOfReport } from './report-event.ts';
+import { now, Timers } from './timers.ts';
 import { Trainer } from './trainer.ts';
 import { weightPaths } from './weight-paths.ts';
 
@@ -46,6 +49,8 @@ export interface SessionInit {
   readonly config: PeerConfig;
   readonly role: Role;
   readonly invitation: Uint8Array | undefined;
+  /** Where the ledger begins, if not at genesis. */
+  readonly base: Uint8Array | undefined;
 }
 
 export interface SessionComponents {
@@ -61,9 +66,6 @@ interface QueuedEvent {
   readonly settle?: (verdict: Verdict) => void;
 }
 
-/** A clock that never steps back, in ms. */
-const now = (): number => Math.floor(performance.timeOrigin + performance.now());
-
 export class Session {
   readonly #init: SessionInit;
   readonly #components: SessionComponents;
@@ -76,7 +78,7 @@ export class Session {
   readonly #catchUp: CatchUp;
   readonly #state: EngineDriver;
   readonly #abort = new AbortController();
-  readonly #timers = new Map<string, NodeJS.Timeout>();
+  readonly #timers = new Timers((name) => this.#post({ event: { kind: 'timer', name } }));
   readonly #queue: QueuedEvent[] = [];
   #pumping = false;
   #performing = false;
@@ -127,8 +129,19 @@ export class Session {
     this.#device = state.device;
     const { store, network } = components;
     this.#replica = createReplica(
-      { run: init.run, runId: init.runId, self: store.identity.peer, role: init.role },
-      { hash: hashBytes, sign: (bytes) => store.identity.sign(bytes), verify: verifySignature },
+      {
+        run: init.run,
+        runId: init.runId,
+        self: store.identity.peer,
+        role: init.role,
+        ...(init.base && { base: init.base }),
+      },
+      {
+        hash: hashBytes,
+        sign: (bytes) => store.identity.sign(bytes),
+        voteKey: store.voteKey,
+        verify: verifySignature,
+      },
     );
     const onFailure = (error: unknown): void => this.#fail(error);
     this.#lane = new EngineLane(onFailure);
@@ -145,6 +158,7 @@ export class Session {
       engine,
       signal: this.#abort.signal,
       post: (event) => this.#post({ event }),
+      onEvent: components.onEvent,
     });
     this.#state = new EngineDriver({
       run: init.run,
@@ -153,6 +167,7 @@ export class Session {
       network,
       lane: this.#lane,
       catchUp: this.#catchUp,
+      pending: state.pending?.blob,
       signal: this.#abort.signal,
       post: (event) => this.#post({ event }),
       onEvent: components.onEvent,
@@ -203,6 +218,11 @@ export class Session {
     return new Promise((settle) => this.#post({ event: { kind: 'message', from, bytes }, settle }));
   }
 
+  /** Asks to be a member no more, again and again until a block says so. */
+  leave(): void {
+    this.#post({ event: { kind: 'leave' } });
+  }
+
   peerChanged(peer: PeerId, kind: 'connected' | 'disconnected'): void {
     this.#post({ event: { kind, peer } });
   }
@@ -224,26 +244,24 @@ export class Session {
       restored: state.step > 0 || state.head.height > 0,
       device: state.device,
     });
-    const ledger = [];
-    for (let height = 1; ; ) {
-      const entries = store.entries(height, syncEntriesMax);
-      if (entries.length === 0) break;
-      ledger.push(...entries);
-      height += entries.length;
-    }
+    const { base } = this.#init;
+    const begins = base ? baseOf(this.#init, base, hashBytes).height : 0;
     this.#post({
       event: {
         kind: 'start',
         records: store.records(),
-        ledger,
+        ledger: storedEntries(store, begins + 1),
+        atHand: store.downloads().map(({ cid, bytes }) => ({ tensors: cid, bytes })),
         applied: state.head,
         undoable: state.undoable,
       },
     });
     for (const peer of network.connected()) this.peerChanged(peer, 'connected');
+    const opening = store.getSetting('opening');
+    if (opening) this.#post({ event: { kind: 'opening', opening } });
     if (this.#init.invitation) this.#post({ event: { kind: 'invited', invitation: this.#init.invitation } });
     this.#lane.enqueue(async () => {
-      if (state.pending && !this.#replica.view.pending && !this.#state.hasIncluded(state.pending.blob))
+      if (state.pending && !this.#replica.view.pending && !this.#state.hasIncludedPending)
         await this.#announce(state.pending);
     });
     if (this.#init.config.data.length > 0) this.#trainer.start();
@@ -296,12 +314,12 @@ export class Session {
       case 'persist':
         return store.putRecord(effect.record);
       case 'forget':
-        return store.forgetRecords(effect.below);
+        return store.forgetRecords(effect.below, effect.prefix);
       case 'publish':
         network.publish(effect.bytes).catch(() => undefined);
         return;
       case 'timer':
-        return this.#setTimer(effect.name, effect.at);
+        return this.#timers.set(effect.name, effect.at);
       case 'fetch':
         return this.#fetcher.want(effect);
       case 'cancel-fetch':
@@ -316,6 +334,12 @@ export class Session {
         return this.#state.undo(effect);
       case 'settle':
         return this.#state.settle(effect);
+      case 'fork':
+        return this.#state.fork(effect);
+      case 'provision':
+        return this.#state.provision(effect);
+      case 'rewind':
+        return this.#state.rewind(effect);
       case 'expire':
         this.#components.onEvent({ kind: 'expired' });
         return this.#state.expire(effect);
@@ -329,20 +353,6 @@ export class Session {
     }
   }
 
-  #setTimer(name: string, at: number | undefined): void {
-    clearTimeout(this.#timers.get(name));
-    this.#timers.delete(name);
-    if (at === undefined) return;
-    const timer = setTimeout(
-      () => {
-        this.#timers.delete(name);
-        this.#post({ event: { kind: 'timer', name } });
-      },
-      Math.max(0, at - now()),
-    );
-    this.#timers.set(name, timer);
-  }
-
   #report(report: Report): void {
     const { store, onEvent } = this.#components;
     const self = store.identity.peer;
@@ -350,6 +360,10 @@ export class Session {
       for (const { author, loss } of report.contributions)
         if (author === self)
           store.putMetric({ height: report.height, name: 'loss', value: loss, timeMs: Date.now() });
+    if (report.kind === 'forgotten')
+      this.#fail(
+        new PeerError('expected to know all that our vote key has signed, heard more', { code: 'forgotten' }),
+      );
     const event = eventOfReport(report, self);
     if (event) onEvent(event);
   }
@@ -357,7 +371,6 @@ export class Session {
   #halt(): void {
     this.#abort.abort();
     this.#fetcher.stop();
-    for (const timer of this.#timers.values()) clearTimeout(timer);
     this.#timers.clear();
     for (const { settle } of this.#queue.splice(0)) settle?.('ignore');
   }
@@ -366,7 +379,9 @@ export class Session {
     if (this.#failed || this.#abort.signal.aborted) return;
     this.#failed = true;
     this.#halt();
-    void this.#engine.close().catch(() => undefined);
-    this.#components.onFailure(error);
+    void this.#engine
+      .close()
+      .catch(() => undefined)
+      .then(() => this.#components.onFailure(error));
   }
 }

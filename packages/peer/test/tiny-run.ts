@@ -14,7 +14,15 @@ export interface TinyRun {
   remove(): void;
 }
 
-export async function createTinyRun(options: { founders?: number; rounds?: number } = {}): Promise<TinyRun> {
+export async function createTinyRun(
+  options: {
+    founders?: number;
+    rounds?: number;
+    steps?: number;
+    quorum?: 'crash' | 'byzantine';
+    stallMs?: number;
+  } = {},
+): Promise<TinyRun> {
   const directory = mkdtempSync(join(tmpdir(), 'murmuration-peer-'));
   const text = join(directory, 'text.txt');
   writeFileSync(
@@ -30,17 +38,19 @@ export async function createTinyRun(options: { founders?: number; rounds?: numbe
     nonce: freshNonce(),
     founders: stores.map(({ identity }) => identity.peer),
     rounds: options.rounds ?? 4,
-    steps: 2,
+    steps: options.steps ?? 2,
     overlapSteps: 2,
     batch: 2,
     model: textModel({ vocabulary: 260, context: 32, width: 32, layers: 1, heads: 2 }),
     snapshotEvery: 2,
     graceMs: 1_000,
     viewTimeoutMs: 2_000,
+    ...(options.quorum && { quorum: options.quorum }),
+    membership: { earnedAfter: 0, stallMs: options.stallMs ?? 0 },
   });
   const { runId } = created;
   for (const store of stores) store.bindRun(runId);
-  if (stores[0]) await storeRun(stores[0], created);
+  for (const store of stores) await storeRun(store, created);
   for (const store of stores) store.close();
   return {
     directory,

@@ -85,22 +85,9 @@ export function createBlobIndex(database: Database, directory: string): BlobInde
       );
       return row && { file: fileOf(row), position: row.position as number };
     },
-    add({ cid, manifest, manifestBytes }, storedMs, snapshotHeight) {
-      database.atomically(() => {
-        database.run(
-          'INSERT INTO blobs (cid, size, manifest, stored_ms, snapshot_height) VALUES (?, ?, ?, ?, ?)',
-          cid,
-          manifest.size,
-          manifestBytes ?? null,
-          storedMs,
-          snapshotHeight ?? null,
-        );
-        const { id } = find(cid) as IndexedFile;
-        if (manifestBytes)
-          for (const [position, chunk] of chunkCids(manifest).entries())
-            database.run('INSERT INTO chunks (cid, blob, position) VALUES (?, ?, ?)', chunk, id, position);
-      });
-      if (snapshotHeight === undefined) blobBytes += manifest.size;
+    add(named, storedMs, snapshotHeight) {
+      database.atomically(() => addRows(database, named, storedMs, snapshotHeight));
+      if (snapshotHeight === undefined) blobBytes += named.manifest.size;
     },
     drop,
     remove(file) {
@@ -130,6 +117,27 @@ export function createBlobIndex(database: Database, directory: string): BlobInde
       blobBytes = sumOfBlobs();
     },
   };
+}
+
+/** A blob's row, and one for each of its chunks where it has several. */
+function addRows(
+  database: Database,
+  { cid, manifest, manifestBytes }: NamedBlob,
+  storedMs: number,
+  snapshotHeight: number | undefined,
+): void {
+  database.run(
+    'INSERT INTO blobs (cid, size, manifest, stored_ms, snapshot_height) VALUES (?, ?, ?, ?, ?)',
+    cid,
+    manifest.size,
+    manifestBytes ?? null,
+    storedMs,
+    snapshotHeight ?? null,
+  );
+  if (!manifestBytes) return;
+  const id = database.row('SELECT id FROM blobs WHERE cid = ?', cid)?.id as number;
+  for (const [position, chunk] of chunkCids(manifest).entries())
+    database.run('INSERT INTO chunks (cid, blob, position) VALUES (?, ?, ?)', chunk, id, position);
 }
 
 /** Removes our files that the index does not know; returns those that it knows and that are not there. */

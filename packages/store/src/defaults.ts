@@ -12,11 +12,20 @@ export const blobBytesOvershoot = 2;
 /** Newcomers may still be downloading the last but one when the newest is taken. */
 export const snapshotsKept = 2;
 
+/** Ledger states, for links that were made so many snapshots ago. Of a run of 64 members each has some 50 KB. */
+export const statesKept = 64;
+
+/** Unfinished downloads that are kept: that of the newest snapshot, and of the one before. */
+export const downloadsKept = 2;
+
 /** Public keys kept ready for `verifySignature`: a roster of 64 and its guests, some 2 KB each. */
 export const publicKeysMax = 1_024;
 
 /** A file in PEM with an Ed25519 key has 119 bytes. */
 export const keyFileBytesMax = 1_024;
+
+/** The folder's mark: 32 hex digits. */
+export const markBytesMax = 64;
 
 /** A reader (`murmur status`) holds SQLite's lock for milliseconds. */
 export const busyTimeoutMs: number = 5 * second;

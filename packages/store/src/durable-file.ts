@@ -16,7 +16,10 @@ let temporaryCount = 0;
 const temporaryName = (path: string): string =>
   `${path}.${process.pid}.${temporaryCount++}${temporarySuffix}`;
 
-/** Writes and flushes a file under a temporary name beside `path`; the caller renames it. Throws `StoreError` `disk-full`. */
+/**
+ * Writes and flushes a file under a temporary name beside `path`; the caller renames it. Throws `StoreError`
+ * `disk-full`.
+ */
 export async function stageFile(path: string, bytes: Uint8Array): Promise<string> {
   const temporary = temporaryName(path);
   let file: FileHandle | undefined;

@@ -3,11 +3,14 @@ import { join } from 'node:path';
 import { createBlobs } from './blobs.ts';
 import { type Database, openDatabase } from './database.ts';
 import { blobBytesMax, snapshotsKept } from './defaults.ts';
+import { openDownload, openDownloads } from './download.ts';
 import { StoreError, storeErrorOf } from './errors.ts';
 import { createKeyFile, readIdentity } from './identity.ts';
 import type { Identity, Store, StoreInit } from './index.ts';
 import { createLedger, factOf, putFact } from './ledger.ts';
 import { lockFolder } from './lock.ts';
+import { isCopy, markFolder } from './mark.ts';
+import { createVoteKey, readVoteKey } from './vote-key.ts';
 
 /**
  * Opens a peer's folder; makes it, with a new key, if it is not there (unless `readOnly`). Throws `StoreError`:
@@ -45,14 +48,37 @@ function storeOf(init: StoreInit, database: Database, release: () => void): Stor
     },
     database,
   );
+  let voteKey = readVoteKey(directory, database, identity);
+  let isRestored = isCopy(directory, database);
+  if (!readOnly && !isRestored) markFolder(directory, database);
   let isOpen = true;
   return {
     ...ledger,
     ...blobs,
+    downloads: () => openDownloads(directory),
+    openDownload: (cid) => openDownload(directory, cid, blobs.adoptSnapshot),
     directory,
     identity,
     get runId() {
       return ledger.runId;
+    },
+    get voteKey() {
+      return voteKey;
+    },
+    get isRestored() {
+      return isRestored;
+    },
+    renewVoteKey() {
+      if (readOnly)
+        throw new StoreError(`${directory}: expected a folder to write to, it was opened read-only`, {
+          code: 'read-only',
+          directory,
+        });
+      createVoteKey(directory, database);
+      markFolder(directory, database);
+      isRestored = false;
+      voteKey = readVoteKey(directory, database, identity);
+      return voteKey;
     },
     close() {
       if (!isOpen) return;

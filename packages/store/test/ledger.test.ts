@@ -178,3 +178,13 @@ test('openStore binds a new folder to its run and refuses another run', (context
   openStore({ directory: second, runId: runB }).close();
   assert.throws(() => openStore({ directory: second, runId: runA }), storeError('other-run', runA, runB));
 });
+
+test('states are kept by height, the newest 64 of them', (context) => {
+  const store = openStore({ directory: temporaryFolder(context) });
+  for (let height = 4; height <= 4 * 70; height += 4) store.putState(height, bytesOf(height % 256));
+  assert.equal(store.state(4 * 6), undefined);
+  assert.deepEqual(store.state(4 * 7), bytesOf(28));
+  assert.deepEqual(store.state(4 * 70), bytesOf(280 % 256));
+  assert.equal(store.state(5), undefined);
+  store.close();
+});

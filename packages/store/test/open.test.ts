@@ -161,7 +161,14 @@ test('openStore refuses the ledger of a later release and the SQLite file of ano
 test('openStore makes a folder that only its owner can enter', (context) => {
   const directory = join(temporaryFolder(context), 'deep', 'run');
   openStore({ directory }).close();
-  assert.deepEqual(readdirSync(directory).sort(), ['blobs', 'key', 'ledger.sqlite', 'lock', 'snapshots']);
+  assert.deepEqual(readdirSync(directory).sort(), [
+    'blobs',
+    'key',
+    'ledger.sqlite',
+    'lock',
+    'mark',
+    'snapshots',
+  ]);
   const file = join(directory, 'key', 'run');
   assert.throws(() => openStore({ directory: file }), storeError('io'));
 });
