@@ -1,197 +1,247 @@
-/** Runs one scenario to its end and tells what happened. Equal scenarios give equal outcomes. */
-import {
-  type Cid,
-  cidOf,
-  createRandom,
-  exampleRun,
-  type PeerId,
-  parseRunConfig,
-  type Random,
-  type RunConfig,
-  runIdOf,
-} from '@murmuration/base';
-import { createInvitation, signInvitation } from '@murmuration/protocol';
-import { fromString } from 'uint8arrays/from-string';
-import { createJudge, type Judge } from './judge.ts';
-import { createKeys, type Keys } from './keys.ts';
-import type { Fault, Outcome, PeerOutcome, Scenario } from './scenario.ts';
-import { createSimPeer, type SimNetwork, type SimPeer, type SimPeerComponents } from './sim-peer.ts';
-import { createWorld, type World } from './world.ts';
+/**
+ * Runs one scenario to its end and tells what happened. Equal scenarios give equal outcomes.
+ *
+ * A world orders the events of everybody in virtual time. Peers own a disk and, while they run, a process with the
+ * production replica and a trainer; a network carries their messages; faults are planned into the world before it
+ * starts, churn as rounds are certified. A judge watches. The run ends when every honest peer that is still there says
+ * so, when something is broken, or at the scenario's limit.
+ */
+import { createRandom, type PeerId, type Random, runDigest, runIdOf } from '@murmuration/base';
+import { genesisBlockId } from '@murmuration/protocol';
+import { beginAtCheckpoint } from './checkpoint.ts';
+import { planChurn } from './churn.ts';
+import { createDeltaReader } from './delta-reader.ts';
+import { planFault } from './faults.ts';
+import { createJudge, type Judge, toHex } from './judge.ts';
+import { createKeys } from './keys.ts';
+import { createLiar } from './liars.ts';
+import type { Mutant } from './mutant.ts';
+import { createNetwork } from './network.ts';
+import type { Outcome } from './outcome.ts';
+import { createPeer, type Setting, type SimPeer } from './peer.ts';
+import { drawVector, firstParameters, invite, runOf } from './run.ts';
+import type { Scenario } from './scenario.ts';
+import { createTrace } from './trace.ts';
+import { createTraffic, type Traffic } from './traffic.ts';
+import { distance, firstCheckpoint } from './trainer.ts';
+import { createWorld } from './world.ts';
 
-/** The run that a scenario's peers train; only what the protocol reads matters. */
-export function runOf(scenario: Scenario, founders: readonly PeerId[]): RunConfig {
-  const name = cidOf(fromString(scenario.seed));
-  return parseRunConfig({
-    ...exampleRun,
-    name: 'simulated',
-    model: { graph: name, bytes: 1 },
-    initial: { seed: scenario.seed.slice(0, 64), tensors: name, parameters: 1 },
-    round: { steps: 5, overlapSteps: 5, graceMs: 1_000, durationMaxMs: 10_000, viewTimeoutMs: 1_500 },
-    aggregation: { ...exampleRun.aggregation, contributionsMax: 64 },
-    quorum: scenario.quorum,
-    founders: [...founders],
-    invitationSignatures: Math.min(2, founders.length),
-    snapshotEvery: scenario.snapshotEvery,
-    rounds: scenario.rounds,
-  });
+export interface SimulateOptions {
+  /** Break the honest peers' build. */
+  readonly mutant?: Mutant;
+  /** Note what happens, for the drawing. */
+  readonly isTraced?: boolean;
 }
 
-function invite(keys: Keys, runId: Cid, run: RunConfig, guest: PeerId): Uint8Array {
-  const unsigned = createInvitation({ runId, guest, expires: run.rounds });
-  return run.founders
-    .slice(0, run.invitationSignatures)
-    .reduce((bytes, founder) => signInvitation(bytes, founder, keys.componentsOf(founder).sign), unsigned);
+interface Simulation {
+  readonly setting: Setting;
+  readonly peers: SimPeer[];
+  readonly traffic: Traffic;
+  readonly random: Random;
+  /** Names of all who do not lie; grows with churn. */
+  readonly honest: Set<PeerId>;
 }
 
-function createNetwork(
-  scenario: Scenario,
-  world: World,
-  random: Random,
-  peers: readonly SimPeer[],
-): SimNetwork {
-  const separated = (a: SimPeer, b: SimPeer): boolean =>
-    world.now < Math.max(a.aloneUntil, b.aloneUntil) ||
-    scenario.faults.some(
-      (fault) =>
-        fault.kind === 'partition' &&
-        world.now >= fault.fromMs &&
-        world.now < fault.untilMs &&
-        fault.side.includes(peers.indexOf(a)) !== fault.side.includes(peers.indexOf(b)),
-    );
-  const chance = (probability: number): boolean => random.unit() < probability;
-  const delay = (): number => {
-    const [low, high] = scenario.latencyMs;
-    return low + random.below(high - low + 1);
-  };
-  const slowness = (peer: SimPeer): number => scenario.slowMs[peers.indexOf(peer)] ?? 0;
-  return {
-    delay,
-    publish(from, bytes) {
-      for (const to of peers) {
-        if (to === from || separated(from, to)) continue;
-        const copies = (chance(scenario.loss) ? 0 : 1) + (chance(scenario.duplication) ? 1 : 0);
-        for (let copy = 0; copy < copies; copy++)
-          world.after(delay() + slowness(from) + slowness(to), () => {
-            if (to.isUp && world.now >= to.aloneUntil) to.handle({ kind: 'message', from: from.id, bytes });
-          });
-      }
-    },
-    reach(from, to) {
-      const up = to
-        .map((id) => peers.find((peer) => peer.id === id))
-        .filter((peer) => peer?.isUp && !separated(from, peer));
-      return up[0];
-    },
-    join(peer) {
-      for (const other of peers) {
-        if (other === peer || !other.isUp || !peer.isUp || separated(other, peer)) continue;
-        peer.handle({ kind: 'connected', peer: other.id });
-        other.handle({ kind: 'connected', peer: peer.id });
-      }
-    },
-  };
-}
+/** Peers' targets lie so far around a common one. */
+const targetSpread = 0.5;
+/** Founders start one after the other, so many ms apart. */
+const startStepMs = 1;
 
-function planFault(fault: Fault, world: World, peers: readonly SimPeer[], network: SimNetwork): void {
-  if (fault.kind === 'partition') {
-    world.after(fault.untilMs, () => peers.forEach(network.join));
-    return;
-  }
-  const peer = peers[fault.peer] as SimPeer;
-  if (fault.kind === 'crash') {
-    peer.crashAt = { effect: fault.effect, downMs: fault.downMs, aloneMs: fault.aloneMs ?? 0 };
-    return;
-  }
-  world.after(fault.fromMs, () => peer.kill());
-  if (fault.untilMs !== undefined) world.after(fault.untilMs, () => peer.boot());
-}
-
-const hex = (bytes: Uint8Array): string =>
-  Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
-
-/** Everybody who takes part, founders first; nobody is started yet. */
-function createPeers(
-  scenario: Scenario,
-  random: Random,
-  { world, judge, keys }: Omit<SimPeerComponents, 'network'>,
-): { readonly peers: readonly SimPeer[]; readonly network: SimNetwork } {
-  const ids = Array.from({ length: scenario.members + scenario.guests.length }, (_, index) =>
-    keys.idOf(index),
-  );
+function createSimulation(scenario: Scenario, { mutant, isTraced }: SimulateOptions): Simulation {
+  const random = createRandom(scenario.seed);
+  const keys = createKeys(scenario.seed);
+  const count = scenario.members + scenario.guests.length;
+  const ids = Array.from({ length: count }, (_, index) => keys.idOf(index));
   const run = runOf(scenario, ids.slice(0, scenario.members));
   const runId = runIdOf(run);
-  const peers: SimPeer[] = [];
-  const network = createNetwork(scenario, world, random.fork('network'), peers);
-  for (const [index, id] of ids.entries()) {
-    const isGuest = index >= scenario.members;
-    const init = {
-      id,
-      role: isGuest ? ('guest' as const) : ('member' as const),
-      run,
-      runId,
-      scenario,
-      random: random.fork(`peer ${index}`),
-      invitation: isGuest ? invite(keys, runId, run, id) : undefined,
-    };
-    peers.push(createSimPeer(init, { world, judge, keys, network }));
-  }
-  return { peers, network };
-}
-
-function planStart(peer: SimPeer, atMs: number, world: World, network: SimNetwork): void {
-  const { boot } = peer;
-  peer.boot = () => {
-    boot();
-    world.after(5, () => network.join(peer));
-  };
-  world.after(atMs, () => peer.boot());
-}
-
-const hasEnded = (peer: SimPeer): boolean => peer.replica?.view.phase === 'ended';
-
-/** Complains of a peer that the faults left alive and that is not at the run's end. */
-function watchEnd(peer: SimPeer, judge: Judge): void {
-  const view = peer.replica?.view;
-  const where = view
-    ? `${view.phase}, final ${view.final.height}, head ${view.head.height}, view ${view.view}`
-    : 'down';
-  if (!hasEnded(peer)) judge.complain(`G3: ${peer.id} has not ended: ${where}`);
-}
-
-const outcomeOf = (peer: SimPeer): PeerOutcome => ({
-  peer: peer.id,
-  height: peer.replica?.view.final.height ?? -1,
-  stateRoot: peer.replica ? hex(peer.replica.view.final.stateRoot) : '',
-  phase: peer.replica?.view.phase ?? 'down',
-  effects: peer.effects,
-  published: peer.publishedCount,
-});
-
-export function simulate(scenario: Scenario): Outcome {
   const world = createWorld();
-  const judge = createJudge();
-  const keys = createKeys(scenario.seed);
-  const { peers, network } = createPeers(scenario, createRandom(scenario.seed), { world, judge, keys });
-  peers.forEach((peer, index) => {
-    planStart(peer, scenario.guests[index - scenario.members]?.atMs ?? index, world, network);
-  });
-  for (const fault of scenario.faults) planFault(fault, world, peers, network);
-  const gone = new Set(
-    scenario.faults
-      .filter((fault) => fault.kind === 'away' && fault.untilMs === undefined)
-      .map((fault) => (fault as { peer: number }).peer),
+  const honest = new Set<PeerId>();
+  const judge = createJudge(scenario, world, honest);
+  const traffic = createTraffic();
+  const peers: SimPeer[] = [];
+  const network = createNetwork(scenario, { world, random: random.fork('network'), judge, traffic, peers });
+  const stand = { block: genesisBlockId(runId), height: 0, tensors: run.initial.tensors };
+  const setting: Setting = {
+    scenario,
+    run,
+    runId,
+    runDigest: runDigest(runId),
+    world,
+    judge,
+    keys,
+    network,
+    traffic,
+    trace: isTraced ? createTrace(world) : undefined,
+    reader: createDeltaReader(runDigest(runId), scenario.parameters),
+    mutant,
+    genesis: firstCheckpoint(stand, firstParameters(scenario)),
+    ids,
+  };
+  return { setting, peers, traffic, random, honest };
+}
+
+/** Where a peer's data pull θ: near what everybody's have in common. */
+function targetOf({ setting, random }: Simulation, index: number): Float32Array {
+  const length = setting.scenario.parameters;
+  const common = drawVector(length, random.fork('common target'));
+  const own = drawVector(length, random.fork(`target ${index}`));
+  return common.map((value, i) => value + targetSpread * (own[i] as number));
+}
+
+/** Adds a peer that has not started yet. */
+function addPeer(
+  simulation: Simulation,
+  peer: { readonly id: PeerId; readonly index: number; readonly isInvited: boolean },
+  reaches?: (index: number) => boolean,
+): SimPeer {
+  const { setting, peers, random } = simulation;
+  const { id, index, isInvited } = peer;
+  const { scenario, keys, runId, run } = setting;
+  const name = reaches ? `peer ${index} twin ${peers.length}` : `peer ${index}`;
+  const plan = scenario.liars.find((liar) => liar.peer === index);
+  const tools = { setting, index, id, random: random.fork(`lies of ${index}`) };
+  const made = createPeer(
+    {
+      id,
+      index,
+      role: index < scenario.members ? 'member' : 'guest',
+      invitation: isInvited ? invite(keys, runId, run, id) : undefined,
+      random: random.fork(name),
+      target: targetOf(simulation, index),
+      liar: plan && createLiar(plan.lies, tools),
+      reaches,
+    },
+    setting,
   );
-  const remaining = peers.filter((_, index) => !gone.has(index));
-  world.run(scenario.limitMs, () => judge.problems.length > 0 || remaining.every(hasEnded));
-  for (const peer of remaining) watchEnd(peer, judge);
+  peers.push(made);
+  if (made.isHonest) simulation.honest.add(id);
+  return made;
+}
+
+/** A twin's second process, which has the rest of the network. */
+function addScenarioPeers(simulation: Simulation): void {
+  const { setting } = simulation;
+  const { scenario, ids, world } = setting;
+  for (const [index, id] of ids.entries()) {
+    const guest = scenario.guests[index - scenario.members];
+    const isInvited = guest !== undefined && !guest.uninvited;
+    const atMs = guest?.atMs ?? index * startStepMs;
+    const twin = scenario.liars.find(({ peer }) => peer === index)?.lies.find((lie) => lie.kind === 'twin');
+    const reaches = twin
+      ? [true, false].map((inside) => (other: number) => twin.side.includes(other) === inside)
+      : [undefined];
+    for (const reach of reaches) {
+      const peer = addPeer(simulation, { id, index, isInvited }, reach);
+      world.after(atMs, () => {
+        if (guest?.checkpoint) beginAtCheckpoint(peer, setting, simulation.peers);
+        peer.start();
+      });
+    }
+  }
+}
+
+/** Complains of a peer that should be at the run's end and is not, and of one that is on another ledger there. */
+function watchEnd(peers: readonly SimPeer[], judge: Judge): void {
+  const roots = new Set<string>();
+  const broken = peers.some(({ hasEnded }) => hasEnded) ? 'G7' : 'G3';
+  for (const { index, life, hasEnded } of peers) {
+    const view = life?.replica.view;
+    const where = view
+      ? `${view.phase}, final ${view.final.height}, head ${view.head.height}, epoch ${view.epoch}, view ${view.view}`
+      : 'down';
+    if (!hasEnded) judge.complain(`${broken}: peer ${index} has not ended: ${where}`);
+    else if (view) roots.add(toHex(view.final.stateRoot));
+  }
+  if (roots.size > 1) judge.complain(`G7: peers ended on ${roots.size} ledgers`);
+}
+
+/** Whether every piece of work is there once; who was put back to a backup has lost some. */
+function weigh({ judge }: Setting, peers: readonly SimPeer[]): void {
+  const honest = peers.filter(({ isHonest }) => isHonest);
+  const ended = honest.filter(({ hasEnded }) => hasEnded);
+  const final = ended[0]?.life?.replica.view.final.block;
+  const isEverybody = honest.every(({ hasEnded, restores }) => hasEnded && restores === 0);
+  if (final) judge.work.balance(final, ended, isEverybody);
+}
+
+function outcomeOf({ setting, peers, traffic }: Simulation): Outcome {
+  const { scenario, judge, world, trace, genesis } = setting;
+  const { work, commit } = judge;
+  const honest = peers.filter(({ isHonest }) => isHonest);
+  const furthest = honest.reduce((a, b) => (b.disk.ledger.length > a.disk.ledger.length ? b : a));
+  const founders = peers.filter(({ index, isHonest }) => isHonest && index < scenario.members);
+  const middle = genesis.theta.map(
+    (_, i) => founders.reduce((sum, { target }) => sum + (target[i] as number), 0) / founders.length,
+  );
+  const theta = furthest.life?.trainer.theta ?? furthest.disk.checkpoint.theta;
+  const convicted = (isMeant: (by: ReadonlySet<number>) => boolean): number[] => {
+    const found = peers.filter(
+      ({ id }) => isMeant(judge.convicted.get(id) ?? new Set()) && judge.convicted.has(id),
+    );
+    return [...new Set(found.map(({ index }) => index))];
+  };
   return {
     scenario,
     problems: judge.problems,
+    convicted: convicted(() => true),
+    convictedByAll: convicted((by) =>
+      honest.every(({ index, hasEnded }) => !hasEnded || by.has(index) || index >= scenario.members),
+    ),
+    falseConvictions: judge.falseConvictions,
     elapsedMs: world.now,
     finalAtMs: judge.finalAtMs,
+    commitMs: commit.commitMs,
+    tokensTrained: work.tokensTrained,
+    tokensCertified: work.tokensCertified,
+    expired: work.expiredCount,
     skippedViews: judge.skippedViews,
     performed: judge.counts,
-    members: Math.max(0, ...peers.map((peer) => peer.replica?.view.roster.length ?? 0)),
-    peers: peers.map(outcomeOf),
+    distance: [distance(genesis.theta, middle), distance(theta, middle)],
+    members: Math.max(0, ...honest.map(({ life }) => life?.replica.view.members.length ?? 0)),
+    sent: traffic.kinds,
+    sentUntil: traffic.marks,
+    happenings: trace?.happenings ?? [],
+    peers: peers.map((peer) => {
+      const view = peer.life?.replica.view;
+      return {
+        ...traffic.of(peer),
+        peer: peer.id,
+        index: peer.index,
+        isHonest: peer.isHonest,
+        height: view?.final.height ?? peer.disk.ledger.length,
+        stateRoot: view ? toHex(view.final.stateRoot) : '',
+        phase: view?.phase ?? 'down',
+        effects: peer.effects,
+        published: peer.published,
+      };
+    }),
   };
+}
+
+export function simulate(scenario: Scenario, options: SimulateOptions = {}): Outcome {
+  const simulation = createSimulation(scenario, options);
+  const { setting, peers, random } = simulation;
+  const { world, judge, keys } = setting;
+  addScenarioPeers(simulation);
+  for (const fault of scenario.faults) planFault(fault, setting, peers);
+  const enter = (): SimPeer => {
+    const index = peers.length;
+    return addPeer(simulation, { id: keys.idOf(index), index, isInvited: false });
+  };
+  const rounds = scenario.churn.map((churn) =>
+    planChurn(churn, { setting, peers, random: random.fork(`churn of ${churn.who}`), enter }),
+  );
+  const remaining = (): SimPeer[] =>
+    peers.filter((peer) => peer.isHonest && !peer.isGone && !scenario.excused.includes(peer.index));
+  let seen = 0;
+  world.run(scenario.limitMs, () => {
+    for (; seen < judge.finalAtMs.length; seen++) {
+      setting.traffic.mark();
+      for (const turn of rounds) turn(seen);
+    }
+    return judge.problems.length > 0 || remaining().every(({ hasEnded }) => hasEnded);
+  });
+  if (judge.problems.length === 0) watchEnd(remaining(), judge);
+  if (judge.problems.length === 0) weigh(setting, peers);
+  return outcomeOf(simulation);
 }

@@ -1,0 +1,229 @@
+/**
+ * Broken builds of the replica itself: a changed place or two in the production sources each, and the scenario that
+ * notices it.
+ */
+import type { MutantCase } from './mutants.ts';
+
+/** File, what stands there once, and what stands there instead. */
+type Change = readonly [file: string, find: string, replace: string];
+type Row = readonly [breaks: string, name: string, plan: string, seed: number, ...changes: readonly Change[]];
+
+const rows: readonly Row[] = [
+  [
+    'G1',
+    'half of the voters are a quorum',
+    'halves',
+    1,
+    ['protocol/src/roster.ts', 'Math.floor(voters / 2) + 1', 'Math.ceil(voters / 2)'],
+  ],
+  [
+    'G1',
+    'certificates of ledger entries unchecked',
+    'forked-ledger',
+    0,
+    [
+      'protocol/src/sync.ts',
+      'if (checkFinality(certificate, machine.rules, record.block, next, state)) return false;',
+      'if (!next || !state || !checkFinality) return false;',
+    ],
+  ],
+  [
+    'G2',
+    'contributions in any order',
+    'earned',
+    0,
+    [
+      'protocol/src/block-record.ts',
+      "cid <= (contributions[index - 1]?.cid ?? '')",
+      'cid === contributions[index - 1]?.cid',
+    ],
+    [
+      'protocol/src/pool.ts',
+      '.slice(0, aggregation.contributionsMax)\n    .sort(byCid);',
+      '.slice(0, aggregation.contributionsMax);',
+    ],
+  ],
+  [
+    'G2',
+    'notarized without comparing roots',
+    'wrong-execution',
+    2,
+    ['protocol/src/agree.ts', "if (root !== 'equal' || !mayVote", 'if (!root || !mayVote'],
+  ],
+  [
+    'G2',
+    'the old values are rounded before an undo',
+    'slow-network',
+    2,
+    ['delta/src/aggregate.ts', 'old[i] = before;', 'old[i] = Math.round(before * 2 ** 20) / 2 ** 20;'],
+  ],
+  [
+    'G3',
+    'a view timer that never ends',
+    'dead-proposer',
+    0,
+    [
+      'protocol/src/agree.ts',
+      'if (machine.now < machine.viewDeadline) return false;',
+      'if (machine.now >= 0) return false;',
+    ],
+  ],
+  [
+    'G3',
+    'nothing is said again',
+    'halves',
+    0,
+    [
+      'protocol/src/publish.ts',
+      '  rebroadcast(machine);\n  machine.rebroadcastDelay',
+      '  machine.rebroadcastDelay',
+    ],
+  ],
+  [
+    'G4',
+    'certified work may be certified again',
+    'slow-network',
+    0,
+    [
+      'protocol/src/block-record.ts',
+      'names.has(contribution.cid) || names.has(contribution.blob)',
+      'names.size < 0',
+    ],
+  ],
+  [
+    'G4',
+    'own work stays in the parameters',
+    'calm',
+    0,
+    ['protocol/src/follow.ts', 'own: own?.cid });', 'own: undefined });'],
+  ],
+  [
+    'G4',
+    'nobody carries what was given up',
+    'survivors-alone',
+    0,
+    ['protocol/src/life.ts', 'listed[0] === regular.init.self', 'listed.length < 0 && !!regular'],
+  ],
+  [
+    'G4',
+    'everybody carries what was given up',
+    'survivors-alone',
+    0,
+    ['protocol/src/life.ts', 'listed[0] === regular.init.self', 'listed.includes(regular.init.self)'],
+  ],
+  [
+    'G5',
+    'accusations with unchecked signatures',
+    'forged-accusation',
+    2,
+    [
+      'protocol/src/evidence.ts',
+      "return holds ? undefined : 'evidence with a wrong signature';",
+      "return holds || key ? undefined : 'evidence with a wrong signature';",
+    ],
+  ],
+  [
+    'G5',
+    'votes of two epochs contradict each other',
+    'cross-epoch-accusation',
+    0,
+    ['protocol/src/evidence.ts', 'a.peer === b.peer && isSameEpoch(a, b) &&', 'a.peer === b.peer &&'],
+  ],
+  [
+    'G5',
+    'a notarization and a skip contradict each other',
+    'replayed-accusation',
+    3,
+    [
+      'protocol/src/evidence.ts',
+      "[a.act, b.act].sort().join() === 'finalize,skip'",
+      "[a.act, b.act].includes('skip')",
+    ],
+  ],
+  [
+    'G5',
+    'statements of the next epoch are rejected',
+    'late-guest',
+    0,
+    ['protocol/src/receive.ts', 'return ignore(`epoch', 'return reject(`epoch'],
+  ],
+  [
+    'G6',
+    'signatures kept for ever',
+    'long-away',
+    0,
+    [
+      'protocol/src/settle.ts',
+      "machine.out.forget.splice(0, 1, { kind: 'forget', below: settled.block.height + 1 });",
+      '',
+    ],
+  ],
+  [
+    'G7',
+    'ledger entries are asked for and never taken',
+    'minority',
+    0,
+    [
+      'protocol/src/sync.ts',
+      'for (const entry of entries) if (!connect(machine, entry)) break;',
+      'for (const entry of entries) if (!machine.started || !entry) connect(machine, entry);',
+    ],
+  ],
+  [
+    'G8',
+    'messages leave before records are written',
+    'crash-storm',
+    2,
+    [
+      'protocol/src/replica.ts',
+      '    ...persist.splice(0),\n    ...serve.splice(0),\n    ...messagesOf(statements.splice(0)),',
+      '    ...serve.splice(0),\n    ...messagesOf(statements.splice(0)),\n    ...persist.splice(0),',
+    ],
+  ],
+  [
+    'G8',
+    'own votes not restored',
+    'slow-crashes',
+    0,
+    ['protocol/src/restore.ts', 'machine.own.votes.set(`', 'new Map<string, Uint8Array>().set(`'],
+  ],
+  [
+    'G8',
+    'finalize signed after skip',
+    'slow-network',
+    0,
+    [
+      'protocol/src/agree.ts',
+      "if (!notarized?.block || ownVote(machine, view, 'skip') || ownVote",
+      'if (!notarized?.block || ownVote',
+    ],
+  ],
+  [
+    'G8',
+    'announcements counted anew after a restart',
+    'crashes',
+    0,
+    ['protocol/src/start.ts', '    machine.own.sequence = contribution.sequence;\n', ''],
+  ],
+  [
+    'G8',
+    'votes of open views forgotten with a block',
+    'crash-storm',
+    1,
+    [
+      'protocol/src/sign.ts',
+      'view <= (finality?.view ?? block.view)',
+      'view <= (finality?.view ?? block.view) + 3',
+    ],
+  ],
+];
+
+export const patchedMutants: readonly MutantCase[] = rows.map(([breaks, name, plan, seed, ...changes]) => ({
+  mutant: {
+    name,
+    breaks,
+    patches: changes.map(([file, find, replace]) => ({ file, find, replace })),
+  },
+  plan,
+  seed,
+}));

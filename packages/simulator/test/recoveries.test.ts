@@ -1,0 +1,40 @@
+import { test } from 'node:test';
+import { calm, type Scenario } from '@murmuration/simulator';
+import { expectSound } from './expect-sound.ts';
+
+const membership = { votersMax: 64, earnedAfter: 0, silentAfter: 0, stallMs: 30_000 };
+const halves: Scenario = {
+  ...calm,
+  members: 6,
+  training: [3_000, 6_000],
+  settings: { membership },
+  limitMs: 3_600_000,
+};
+
+test('own work of a given-up block that a regular one takes leaves θ_local again: two-recoveries 0 (G4)', () => {
+  expectSound({
+    ...halves,
+    seed: 'two-recoveries 0',
+    rounds: 29,
+    faults: [{ kind: 'partition', side: [0, 1, 2], fromMs: 15_000, untilMs: 56_250 }],
+  });
+});
+
+test('who dies while it settles an adoption remembers its votes after it: recovery-crashes 2 (G8)', () => {
+  expectSound({
+    ...halves,
+    seed: 'recovery-crashes 2',
+    rounds: 45,
+    loss: 0.02,
+    faults: [
+      { kind: 'partition', side: [0, 1, 2], fromMs: 15_000, untilMs: 180_000 },
+      {
+        kind: 'crashes',
+        peers: [0, 1, 2, 3, 4, 5],
+        everyEffects: [200, 1_500],
+        times: 8,
+        down: [200, 20_000],
+      },
+    ],
+  });
+});
