@@ -2,16 +2,22 @@
  * `npm run bench -- QUESTION [options] [--json]`: runs one benchmark; with --json its figures are the last line, as one
  * object.
  */
+import { bench as chaos } from '../packages/cli/bench/chaos/chaos.ts';
 import { bench as delta } from '../packages/delta/bench/delta.ts';
 import { bench as checkpointing } from '../packages/engine/bench/checkpointing.ts';
 import { bench as step } from '../packages/engine/bench/step.ts';
 import { bench as loop } from '../packages/peer/bench/loop.ts';
+import { bench as memory } from '../packages/peer/bench/memory.ts';
+import { bench as scale } from '../packages/simulator/bench/scale.ts';
 
 const questions: Readonly<Record<string, (options: readonly string[]) => Promise<object>>> = {
   step,
   checkpointing,
   delta,
   loop,
+  memory,
+  chaos,
+  scale,
 };
 
 const [question = '', ...flags] = process.argv.slice(2);

@@ -1,15 +1,19 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { PeerProcess } from '../packages/cli/src/demo/peer-process.ts';
-import { formatRunLink } from '../packages/cli/src/run-link.ts';
+import { formatRunLink, parseRunLink } from '../packages/cli/src/run-link.ts';
 import { createRun, freshNonce, type PeerEvent, storeRun, textModel } from '../packages/peer/src/index.ts';
 import { openStore } from '../packages/store/src/index.ts';
 
 const names = ['first', 'second', 'third'] as const;
 const rounds = 16;
+const murmur = fileURLToPath(new URL('../packages/cli/bin/murmur.js', import.meta.url));
 
 /** Text that a tiny model can learn something from, different for each peer. */
 const textOf = (name: string): string =>
@@ -105,5 +109,14 @@ describe('three peers as processes on loopback', () => {
     assert.deepEqual(new Set(roots).size, 1, `roots differ: ${roots.join(' ')}`);
     assert.equal(second.lives, 2);
     for (const { traffic } of peers) assert.ok(traffic.sent > 1_000 && traffic.received > 1_000);
+
+    const status = ['status', '--checkpoint', '--store', join(directory, 'first')];
+    const { stdout } = await promisify(execFile)(process.execPath, [murmur, ...status]);
+    const { checkpoint, peers: found } = parseRunLink(stdout);
+    assert.equal(checkpoint?.height, rounds);
+    assert.ok(
+      found.some((peer) => peer.endsWith(address.split('/').at(-1) ?? '')),
+      stdout,
+    );
   });
 });

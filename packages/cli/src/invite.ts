@@ -1,5 +1,5 @@
 import { decodeRunConfig, type PeerId, publicKeyOf } from '@murmuration/base';
-import { createInvitation, parseInvitation, signInvitation } from '@murmuration/protocol';
+import { createInvitation, type InvitedRole, parseInvitation, signInvitation } from '@murmuration/protocol';
 import { openStore } from '@murmuration/store';
 import { CliError } from './errors.ts';
 import { formatRunLink, parseRunLink } from './run-link.ts';
@@ -12,6 +12,10 @@ export interface InviteOptions {
   readonly link: string;
   /** Last round at which the invitation may be used; absent: the run's last. */
   readonly expires?: number;
+  /** `member` (the default) votes; the work of a `guest` is fetched before that of strangers. */
+  readonly role?: InvitedRole;
+  /** How often it may be used, default 1: a peer that has left may come back. */
+  readonly uses?: number;
 }
 
 export interface InvitedLink {
@@ -22,9 +26,11 @@ export interface InvitedLink {
 }
 
 /** Signs (or countersigns) an invitation bound to one peer id, and puts it into the run link. */
-export async function invite({ directory, guest, link, expires }: InviteOptions): Promise<InvitedLink> {
+export async function invite(options: InviteOptions): Promise<InvitedLink> {
+  const { directory, guest, link, expires, role = 'member', uses = 1 } = options;
   publicKeyOf(guest);
-  const { runId, peers, invitation } = parseRunLink(link);
+  const { invitation, ...place } = parseRunLink(link);
+  const { runId } = place;
   const store = openStore({ directory, readOnly: true });
   try {
     if (store.runId !== runId)
@@ -39,7 +45,14 @@ export async function invite({ directory, guest, link, expires }: InviteOptions)
         code: 'bad-option',
       });
     const unsigned =
-      invitation ?? createInvitation({ runId, guest: guest as PeerId, expires: expires ?? run.rounds });
+      invitation ??
+      createInvitation({
+        runId,
+        guest: guest as PeerId,
+        role,
+        expires: expires ?? run.rounds,
+        uses,
+      });
     const earlier = parseInvitation(unsigned);
     if (earlier.guest !== guest)
       throw new CliError(`the link carries an invitation for ${earlier.guest}, not for ${guest}`, {
@@ -47,7 +60,7 @@ export async function invite({ directory, guest, link, expires }: InviteOptions)
       });
     const signed = signInvitation(unsigned, identity.peer, (bytes) => identity.sign(bytes));
     return {
-      link: formatRunLink({ runId, peers, invitation: signed }),
+      link: formatRunLink({ ...place, invitation: signed }),
       signatures: parseInvitation(signed).signatures.length,
       needed: run.invitationSignatures,
     };

@@ -11,8 +11,12 @@ import { addJoin } from './commands/join.ts';
 import { addLeave } from './commands/leave.ts';
 import { addLog } from './commands/log.ts';
 import { addModel } from './commands/model.ts';
+import { addProve } from './commands/prove.ts';
+import { addRecover } from './commands/recover.ts';
+import { addSimulate } from './commands/simulate.ts';
 import { addStart } from './commands/start.ts';
 import { addStatus } from './commands/status.ts';
+import { addVerify } from './commands/verify.ts';
 import { CliError } from './errors.ts';
 import { exitCodes } from './exit-codes.ts';
 import { printableLines } from './text-width.ts';
@@ -25,13 +29,17 @@ const commands = [
   addStart,
   addStatus,
   addLog,
+  addVerify,
+  addProve,
   addEval,
   addGenerate,
   addExport,
   addModel,
   addId,
   addInvite,
+  addRecover,
   addLeave,
+  addSimulate,
 ];
 
 function createProgram(): Command {

@@ -1,8 +1,11 @@
 /**
- * A run link is all that a newcomer needs: `murmuration://<run id>?peer=<multiaddr>&peer=…&invitation=<base64url>`.
- * The run id is the hash of the run's settings, so that whoever has the link can check everything else.
+ * A run link is all that a newcomer needs:
+ * `murmuration://<run id>?peer=<multiaddr>&peer=…&invitation=<base64url>&checkpoint=<round>.<block id>`.
+ * The run id is the hash of the run's settings, so that whoever has the link can check everything else; a checkpoint
+ * names a final block that its giver vouches for, so that the ledger before it is not needed.
  */
 import { type Cid, DigestError, hasManifest, parseCid, publicKeyOf } from '@murmuration/base';
+import type { Checkpoint } from '@murmuration/protocol';
 import { CliError } from './errors.ts';
 
 export interface RunLink {
@@ -11,6 +14,7 @@ export interface RunLink {
   readonly peers: readonly string[];
   /** dag-cbor bytes of an invitation. */
   readonly invitation?: Uint8Array;
+  readonly checkpoint?: Checkpoint;
 }
 
 const scheme = 'murmuration:';
@@ -49,9 +53,10 @@ const inQuery = (text: string): string =>
   encodeURIComponent(text).replaceAll('%2F', '/').replaceAll('%3A', ':');
 
 /** Writes a link that `parseRunLink` reads back. Throws `CliError` `bad-link` for addresses that are no multiaddrs. */
-export function formatRunLink({ runId, peers, invitation }: RunLink): string {
+export function formatRunLink({ runId, peers, invitation, checkpoint }: RunLink): string {
   const parts = peers.map((peer) => `peer=${inQuery(checkMultiaddr(peer))}`);
   if (invitation) parts.push(`invitation=${Buffer.from(invitation).toString('base64url')}`);
+  if (checkpoint) parts.push(`checkpoint=${formatCheckpoint(checkpoint)}`);
   return `${scheme}//${runId}${parts.length > 0 ? `?${parts.join('&')}` : ''}`;
 }
 
@@ -65,13 +70,33 @@ export function parseRunLink(text: string): RunLink {
   if (!['', '/'].includes(url.pathname) || url.hash || url.username)
     throw bad('nothing between run id and ?, and no #', link.slice(scheme.length));
   for (const key of url.searchParams.keys())
-    if (key !== 'peer' && key !== 'invitation') throw bad('only peer= and invitation= after ?', key);
+    if (key !== 'peer' && key !== 'invitation' && key !== 'checkpoint')
+      throw bad('only peer=, invitation= and checkpoint= after ?', key);
   const peers = url.searchParams.getAll('peer').map(checkMultiaddr);
   if (peers.length > peersMax) throw bad(`at most ${peersMax} peers`, `${peers.length} peers`);
   const invitations = url.searchParams.getAll('invitation');
   if (invitations.length > 1) throw bad('at most one invitation', `${invitations.length} invitations`);
+  const checkpoints = url.searchParams.getAll('checkpoint');
+  if (checkpoints.length > 1) throw bad('at most one checkpoint', `${checkpoints.length} checkpoints`);
   const [invitation] = invitations;
-  return { runId, peers, ...(invitation === undefined ? {} : { invitation: decodeInvitation(invitation) }) };
+  const [checkpoint] = checkpoints;
+  return {
+    runId,
+    peers,
+    ...(invitation === undefined ? {} : { invitation: decodeInvitation(invitation) }),
+    ...(checkpoint === undefined ? {} : { checkpoint: parseCheckpoint(checkpoint) }),
+  };
+}
+
+const formatCheckpoint = ({ height, block }: Checkpoint): string => `${height}.${block}`;
+
+function parseCheckpoint(text: string): Checkpoint {
+  const [, height = '', block = ''] = /^([1-9]\d{0,9})\.([a-z0-9]+)$/.exec(text) ?? [];
+  const expected = 'checkpoint=<round>.<block id> such as 640.bafyrei…';
+  if (height === '') throw bad(expected, text);
+  const id = checked(() => parseCid(block), expected, text);
+  if (!hasManifest(id)) throw bad(expected, text);
+  return { height: Number(height), block: id };
 }
 
 function decodeInvitation(text: string): Uint8Array {

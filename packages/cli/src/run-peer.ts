@@ -1,6 +1,7 @@
 /** Runs one peer until its run ends or somebody stops it; tells what happens as JSON lines or as text. */
 import type { Cid } from '@murmuration/base';
 import { createPeer, type PeerEvent } from '@murmuration/peer';
+import type { Checkpoint } from '@murmuration/protocol';
 import type { PeerOptions } from './commands/options.ts';
 import { settledDataPaths } from './data-paths.ts';
 import { createPeerView } from './peer-view.ts';
@@ -12,9 +13,16 @@ export interface RunPeerInit {
   readonly runId?: Cid;
   readonly bootstrap?: readonly string[];
   readonly invitation?: Uint8Array;
+  readonly checkpoint?: Checkpoint;
 }
 
-export async function runPeer({ options, runId, bootstrap, invitation }: RunPeerInit): Promise<void> {
+export async function runPeer({
+  options,
+  runId,
+  bootstrap,
+  invitation,
+  checkpoint,
+}: RunPeerInit): Promise<void> {
   const view = options.json ? undefined : createPeerView();
   const onEvent = (event: PeerEvent): void => {
     if (view) view.show(event);
@@ -30,6 +38,7 @@ export async function runPeer({ options, runId, bootstrap, invitation }: RunPeer
         ...(options.device ? { device: options.device } : {}),
         checkpointActivations: options.checkpointActivations,
         ...(options.niceness === undefined ? {} : { niceness: options.niceness }),
+        ...(options.archive === undefined ? {} : { archive: options.archive }),
         ...(options.observer ? { role: 'observer' as const } : {}),
         ...(options.mdns ? {} : { mdns: false }),
         ...(options.dhtClient ? { dht: 'client' as const } : {}),
@@ -37,6 +46,7 @@ export async function runPeer({ options, runId, bootstrap, invitation }: RunPeer
       },
       ...(runId ? { runId } : {}),
       ...(invitation ? { invitation } : {}),
+      ...(checkpoint ? { checkpoint } : {}),
     },
     { onEvent },
   );

@@ -4,48 +4,11 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { after, before, describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { cidOf } from '@murmuration/base';
+import { exitOf, isKind, lineOf, murmur, runMurmur, startMurmur } from './murmur-process.ts';
 
-const murmur = fileURLToPath(new URL('../bin/murmur.js', import.meta.url));
 const bounded = { timeout: 60_000 };
-
-interface Exit {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-const start = (args: readonly string[]): ChildProcess =>
-  spawn(process.execPath, [murmur, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-
-function exitOf(child: ChildProcess): Promise<Exit> {
-  let stdout = '';
-  let stderr = '';
-  child.stdout?.on('data', (data: Buffer) => {
-    stdout += data.toString();
-  });
-  child.stderr?.on('data', (data: Buffer) => {
-    stderr += data.toString();
-  });
-  return new Promise((resolve) => child.once('close', (code) => resolve({ code, stdout, stderr })));
-}
-
-const run = (...args: string[]): Promise<Exit> => exitOf(start(args));
-
-/** Resolves with the first JSON line of this kind. */
-function eventOf(child: ChildProcess, kind: string): Promise<Record<string, unknown>> {
-  return new Promise((resolve, reject) => {
-    if (!child.stdout) return reject(new Error('no output to read'));
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      const event = JSON.parse(line) as Record<string, unknown>;
-      if (event.kind === kind) resolve(event);
-    });
-    child.once('close', (code) => reject(new Error(`ended with code ${code} before ${kind}`)));
-  });
-}
 
 describe('murmur', () => {
   let directory = '';
@@ -73,7 +36,7 @@ describe('murmur', () => {
   });
 
   test('without a command teaches what there is', async () => {
-    const { stdout, stderr } = await run('--help');
+    const { stdout, stderr } = await runMurmur('--help');
     for (const command of [
       'demo',
       'init',
@@ -82,6 +45,8 @@ describe('murmur', () => {
       'leave',
       'status',
       'log',
+      'verify',
+      'prove',
       'eval',
       'generate',
       'export',
@@ -97,15 +62,15 @@ describe('murmur', () => {
   });
 
   test('tells usage errors by exit code 2 and says what was expected', async () => {
-    const unknown = await run('dance');
+    const unknown = await runMurmur('dance');
     assert.equal(unknown.code, 2);
-    const threads = await run('start', '--threads', 'many');
+    const threads = await runMurmur('start', '--threads', 'many');
     assert.equal(threads.code, 2);
     assert.match(threads.stderr, /expected a whole number from 1 to 256, got "many"/);
-    const loss = await run('init', '--model', 'a.onnx', '--loss', 'frob');
+    const loss = await runMurmur('init', '--model', 'a.onnx', '--loss', 'frob');
     assert.equal(loss.code, 2);
     assert.match(loss.stderr, /--loss: expected output, cross-entropy, mse or bce, got "frob"/);
-    const device = await run('start', '--device', 'abacus');
+    const device = await runMurmur('start', '--device', 'abacus');
     assert.equal(device.code, 2);
     assert.match(device.stderr, /'abacus' is invalid.*auto, cpu, cuda, webgpu, dml, coreml/);
   });
@@ -115,22 +80,23 @@ describe('murmur', () => {
       ['--model', 'a.onnx', '--width', '64'],
       ['--model', 'a.onnx', '--context', '64'],
       ['--decay-rounds', '5'],
+      ['--quorum', 'byzantine', '--silent-after', '5'],
     ];
     for (const given of refused) {
-      const { code, stderr } = await run('init', '--store', join(directory, 'refused'), ...given);
+      const { code, stderr } = await runMurmur('init', '--store', join(directory, 'refused'), ...given);
       assert.equal(code, 2, stderr);
       assert.match(stderr, new RegExp(`${given.at(-2)}: expected together with`));
     }
   });
 
   test('model check refuses a dimension of size 0', async () => {
-    const { code, stderr } = await run('model', 'check', text, '--size', 'batch=0');
+    const { code, stderr } = await runMurmur('model', 'check', text, '--size', 'batch=0');
     assert.equal(code, 2);
     assert.match(stderr, /whole number from 1 to/);
   });
 
   test('join refuses a link that is none', async () => {
-    const { code, stderr } = await run(
+    const { code, stderr } = await runMurmur(
       'join',
       'https://example.org',
       '--store',
@@ -146,28 +112,28 @@ describe('murmur', () => {
     const missing = join(directory, 'no-such-text');
     const link = `murmuration://${cidOf(new Uint8Array())}`;
     const folder = join(directory, 'unentered');
-    const { code, stderr } = await run('join', link, '--store', folder, '--data', missing);
+    const { code, stderr } = await runMurmur('join', link, '--store', folder, '--data', missing);
     assert.equal(code, 2);
     assert.ok(stderr.includes(`found nothing at ${missing}`), stderr);
     assert.ok(!existsSync(folder));
   });
 
   test('init, start, status, log, eval, export and generate follow one run', bounded, async () => {
-    const init = await run('init', '--store', store, '--json', ...tinyRun);
+    const init = await runMurmur('init', '--store', store, '--json', ...tinyRun);
     assert.equal(init.code, 0, init.stderr);
     const { runId, link } = JSON.parse(init.stdout) as { runId: string; link: string };
     assert.ok(link.startsWith(`murmuration://${runId}`));
-    const again = await run('init', '--store', store, ...tinyRun);
+    const again = await runMurmur('init', '--store', store, ...tinyRun);
     assert.equal(again.code, 1);
     assert.match(again.stderr, /belongs to run/);
 
-    const peer = start(['start', '--store', store, '--data', text, ...loopback]);
+    const peer = startMurmur(['start', '--store', store, '--data', text, ...loopback]);
     children.push(peer);
-    const ended = await eventOf(peer, 'ended');
-    const inUse = await run('start', '--store', store, '--data', text, ...loopback);
+    const ended = await lineOf(peer, isKind('ended'));
+    const inUse = await runMurmur('start', '--store', store, '--data', text, ...loopback);
     assert.equal(inUse.code, 1);
     assert.match(inUse.stderr, new RegExp(`in use by process ${peer.pid}`));
-    const running = JSON.parse((await run('status', '--store', store, '--json')).stdout) as {
+    const running = JSON.parse((await runMurmur('status', '--store', store, '--json')).stdout) as {
       pid: number;
       round: number;
     };
@@ -176,8 +142,10 @@ describe('murmur', () => {
     peer.kill('SIGINT');
     await new Promise((resolve) => peer.once('close', resolve));
     assert.ok(performance.now() - started < 4_000, 'Ctrl-C took too long');
+    const { stdout } = await runMurmur('status', '--store', store);
+    assert.match(stdout, /peer +12D3\S+ \(member\)\n[\s\S]*epoch +0\nmembers +1\n/);
 
-    const log = await run('log', '--store', store, '--json');
+    const log = await runMurmur('log', '--store', store, '--json');
     const rounds = log.stdout
       .trim()
       .split('\n')
@@ -188,37 +156,42 @@ describe('murmur', () => {
     );
     assert.equal(rounds.at(-1)?.stateRoot, ended.stateRoot);
     assert.ok(rounds.every(({ contributions }) => contributions.length === 1));
-    assert.match((await run('log', '--store', store)).stdout, /round 4 {2}root [0-9a-f]{16}/);
+    assert.match((await runMurmur('log', '--store', store)).stdout, /round 4 {2}root [0-9a-f]{16}/);
 
-    const evaluated = await run('eval', '--store', store, '--data', text, '--all', '--json');
+    const evaluated = await runMurmur('eval', '--store', store, '--data', text, '--all', '--json');
     const { bitsPerByte } = JSON.parse(evaluated.stdout) as { bitsPerByte: number };
     assert.ok(bitsPerByte > 0 && bitsPerByte < 9);
 
     const file = join(directory, 'model.onnx');
-    assert.equal((await run('export', file, '--store', store)).code, 0);
+    assert.equal((await runMurmur('export', file, '--store', store)).code, 0);
     const options = ['--prompt', 'line ', '--bytes', '12', '--seed', 'x'];
-    const fromFile = await run('generate', '--model', file, ...options);
-    const fromStore = await run('generate', '--store', store, ...options);
+    const fromFile = await runMurmur('generate', '--model', file, ...options);
+    const fromStore = await runMurmur('generate', '--store', store, ...options);
     assert.equal(fromFile.code, 0, fromFile.stderr);
     assert.equal(fromFile.stdout, fromStore.stdout);
   });
 
   test('generate says what is wrong with a file that is no model', async () => {
-    const { code, stderr } = await run('generate', '--model', text, '--prompt', 'x');
+    const { code, stderr } = await runMurmur('generate', '--model', text, '--prompt', 'x');
     assert.equal(code, 1);
     assert.match(stderr, /expected a model that `murmur export` wrote/);
   });
 
   test('invite puts a signed invitation into the link, and only for this run', bounded, async () => {
-    const guest = JSON.parse((await run('id', '--store', join(directory, 'guest'), '--json')).stdout) as {
+    const guest = JSON.parse(
+      (await runMurmur('id', '--store', join(directory, 'guest'), '--json')).stdout,
+    ) as {
       peer: string;
     };
-    const status = JSON.parse((await run('status', '--store', store, '--json')).stdout) as { runId: string };
-    const invited = await run(
+    const status = JSON.parse((await runMurmur('status', '--store', store, '--json')).stdout) as {
+      runId: string;
+    };
+    const block = cidOf(Uint8Array.of(1), 'dag-cbor');
+    const invited = await runMurmur(
       'invite',
       guest.peer,
       '--link',
-      `murmuration://${status.runId}`,
+      `murmuration://${status.runId}?checkpoint=4.${block}`,
       '--store',
       store,
       '--json',
@@ -230,8 +203,16 @@ describe('murmur', () => {
       needed: number;
     };
     assert.match(link, /invitation=/);
+    assert.ok(link.endsWith(`checkpoint=4.${block}`), link);
     assert.deepEqual([signatures, needed], [1, 1]);
-    const foreign = await run('invite', guest.peer, '--link', link, '--store', join(directory, 'guest'));
+    const foreign = await runMurmur(
+      'invite',
+      guest.peer,
+      '--link',
+      link,
+      '--store',
+      join(directory, 'guest'),
+    );
     assert.equal(foreign.code, 1);
   });
 
@@ -239,7 +220,7 @@ describe('murmur', () => {
     const server = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => server.once('listening', resolve));
     const { port } = server.address() as { port: number };
-    const { code, stderr } = await run(
+    const { code, stderr } = await runMurmur(
       'start',
       '--store',
       store,
@@ -253,12 +234,12 @@ describe('murmur', () => {
   });
 
   test('leave asks first, then deletes the folder', async () => {
-    const asked = await run('leave', '--store', store);
+    const asked = await runMurmur('leave', '--store', store);
     assert.equal(asked.code, 1);
     assert.ok(existsSync(store));
-    const left = await run('leave', '--store', store, '--yes');
+    const left = await runMurmur('leave', '--store', store, '--yes');
     assert.equal(left.code, 0, left.stderr);
     assert.ok(!existsSync(store));
-    assert.equal((await run('leave', '--store', store, '--yes')).code, 1);
+    assert.equal((await runMurmur('leave', '--store', store, '--yes')).code, 1);
   });
 });

@@ -5,7 +5,6 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import {
   createGraphBuilder,
   embedParameters,
@@ -19,8 +18,8 @@ import {
   renameGraph,
   writeModel,
 } from '@murmuration/onnx';
+import { murmur } from './murmur-process.ts';
 
-const murmur = fileURLToPath(new URL('../bin/murmur.js', import.meta.url));
 const run = (...args: string[]) =>
   spawnSync(process.execPath, [murmur, ...args], { encoding: 'utf8', timeout: 60_000 });
 

@@ -24,6 +24,11 @@ test('formatRunLink writes multiaddrs so that people can read them', () => {
     `murmuration://${runId}?peer=/ip4/203.0.113.7/tcp/4150/p2p/${peer}&peer=/ip6/2001:db8::1/tcp/4150&invitation=-_8`,
   );
   assert.equal(formatRunLink({ runId, peers: [] }), `murmuration://${runId}`);
+  const block = cidOf(Uint8Array.of(3), 'dag-cbor');
+  assert.equal(
+    formatRunLink({ runId, peers: [], checkpoint: { height: 640, block } }),
+    `murmuration://${runId}?checkpoint=640.${block}`,
+  );
 });
 
 test('parseRunLink reads what formatRunLink writes', () => {
@@ -40,6 +45,13 @@ test('parseRunLink reads what formatRunLink writes', () => {
         { maxLength: 5 },
       ),
       invitation: fc.uint8Array({ minLength: 1, maxLength: 200 }),
+      checkpoint: fc.record(
+        {
+          height: fc.integer({ min: 1, max: 2 ** 31 }),
+          block: fc.uint8Array().map((bytes) => cidOf(bytes, 'dag-cbor')),
+        },
+        { noNullPrototype: true },
+      ),
     },
     { requiredKeys: ['runId', 'peers'], noNullPrototype: true },
   );
@@ -68,7 +80,7 @@ test('parseRunLink says what was expected and what came', () => {
     [`${base}:80`, 'run id'],
     [`${base}/more`, 'nothing between'],
     [`${base}#part`, 'no #'],
-    [`${base}?pear=/ip4/1.2.3.4`, 'only peer= and invitation=', 'pear'],
+    [`${base}?pear=/ip4/1.2.3.4`, 'only peer=, invitation= and checkpoint=', 'pear'],
     [`${base}?peer=1.2.3.4:80`, 'multiaddr', '1.2.3.4:80'],
     [`${base}?peer=`, 'multiaddr'],
     [
@@ -81,6 +93,11 @@ test('parseRunLink says what was expected and what came', () => {
     [`${base}?invitation=`, 'base64url'],
     [`${base}?invitation=a*b`, 'base64url', 'a*b'],
     [`${base}?invitation=AQ&invitation=AQ`, 'at most one invitation'],
+    [`${base}?checkpoint=`, 'checkpoint=<round>.<block id>'],
+    [`${base}?checkpoint=0.${cidOf(Uint8Array.of(1), 'dag-cbor')}`, 'checkpoint=<round>.<block id>'],
+    [`${base}?checkpoint=64.${runId}`, 'checkpoint=<round>.<block id>', '64.'],
+    [`${base}?checkpoint=64.bafyrei`, 'checkpoint=<round>.<block id>'],
+    [`${base}?checkpoint=1.a&checkpoint=1.a`, 'at most one checkpoint'],
     [`${base}?invitation=${'A'.repeat(40_000)}`, 'murmuration://<run id>'],
   ];
   for (const [link, ...words] of refused)

@@ -32,7 +32,13 @@ interface InitOptions extends ModelOptions {
   readonly bits: number;
   readonly grace: number;
   readonly viewTimeout: number;
+  readonly earnedAfter?: number;
+  readonly silentAfter?: number;
+  readonly stall?: number;
+  readonly voters: number;
 }
+
+const { earnedAfter, silentAfter, stallMs, votersMax } = runDefaults.membership;
 
 type InnerSettings = RunConfigInput['inner'];
 
@@ -149,6 +155,27 @@ const withRounds = (command: Command): Command =>
       'how long the members wait for a proposer',
       decimalNumber(0.05, 86_400),
       runDefaults.viewTimeoutMs / second,
+    )
+    .option(
+      '--earned-after <rounds>',
+      `a guest may become a member once it is in so many certified rounds; 0: by invitation only (default: ${earnedAfter})`,
+      wholeNumber(0, 1_000_000),
+    )
+    .option(
+      '--silent-after <rounds>',
+      `a member retires that was in none of so many rounds; 0: never (default: ${silentAfter})`,
+      wholeNumber(0, 1_000_000),
+    )
+    .option(
+      '--stall <seconds>',
+      `the survivors may go on without a quorum when nothing was certified for so long; 0: never (default: ${stallMs / second})`,
+      decimalNumber(0, 2_000_000),
+    )
+    .option(
+      '--voters <count>',
+      'with more members than this a committee of so many votes, another one after each change',
+      wholeNumber(1, 128),
+      votersMax,
     );
 
 export function addInit(program: Command): void {
@@ -162,6 +189,7 @@ Example:
   murmur start --store my-run --listen /ip4/0.0.0.0/tcp/4150 --data ~/texts
   murmur init --store lora --model gpt2.onnx --samples text --loss cross-entropy --train lora:r=8,targets=c_attn
   murmur init --store photos --model resnet18.onnx --loss cross-entropy
+  murmur init --store closed --earned-after 0      members by invitation only
 
 The settings are the run's identity: to change one is to found another run.`,
     )
@@ -200,6 +228,11 @@ const idleOptions: readonly {
     needs: '--samples text',
     idle: ({ model, samples }) => model !== undefined && samples !== 'text',
   },
+  {
+    names: ['earnedAfter', 'silentAfter', 'stall'],
+    needs: '--quorum crash: elsewhere nobody is admitted or retired without a signature',
+    idle: ({ quorum }) => quorum !== 'crash',
+  },
   { names: ['decayRounds'], needs: '--schedule wsd', idle: ({ schedule }) => schedule !== 'wsd' },
 ];
 
@@ -209,6 +242,15 @@ function refuseIdleOptions(options: InitOptions, command: Command): void {
     const flag = command.options.find((option) => option.attributeName() === given)?.long;
     if (flag) throw new CliError(`${flag}: expected together with ${needs}`, { code: 'bad-option' });
   }
+}
+
+function membershipOf({ voters, ...chosen }: InitOptions): Partial<RunConfigInput['membership']> {
+  return {
+    votersMax: voters,
+    ...(chosen.earnedAfter === undefined ? {} : { earnedAfter: chosen.earnedAfter }),
+    ...(chosen.silentAfter === undefined ? {} : { silentAfter: chosen.silentAfter }),
+    ...(chosen.stall === undefined ? {} : { stallMs: Math.round(chosen.stall * second) }),
+  };
 }
 
 /** What a run is made of, as the command line says it. */
@@ -239,6 +281,7 @@ const runOptions = (
   bits: options.bits === 1 ? 1 : 2,
   graceMs: Math.round(options.grace * second),
   viewTimeoutMs: Math.round(options.viewTimeout * second),
+  membership: membershipOf(options),
 });
 
 /** Says what was founded, and what comes next. */

@@ -14,11 +14,18 @@ export function addJoin(program: Command): void {
 Example:
   murmur join 'murmuration://bafk…?peer=/ip4/203.0.113.7/tcp/4150/p2p/12D3KooW…' --data ~/texts
 
+A link with a checkpoint (see \`murmur status --checkpoint\`) starts from there: the ledger before it is not fetched.
 Ctrl-C stops cleanly; \`murmur start\` goes on from where the peer was.`,
     )
     .action(async (link: string, options: PeerOptions) => {
-      const { runId, peers, invitation } = parseRunLink(link);
+      const { runId, peers, invitation, checkpoint } = parseRunLink(link);
       const { runPeer } = await import('../run-peer.ts');
-      await runPeer({ options, runId, bootstrap: peers, ...(invitation ? { invitation } : {}) });
+      await runPeer({
+        options,
+        runId,
+        bootstrap: peers,
+        ...(invitation ? { invitation } : {}),
+        ...(checkpoint ? { checkpoint } : {}),
+      });
     });
 }

@@ -134,6 +134,17 @@ async function readersOf(model: Model): Promise<ReadonlyMap<string, number>> {
 /** Names come from the file, which may be anybody's. */
 const say = (text: string): void => console.log(printableLines(text));
 
+const operatorTable = (operators: Awaited<ReturnType<typeof operatorRows>>): string =>
+  formatTable(
+    ['operator', 'nodes', 'gradient'],
+    operators.map(({ operator, domain, count, support }) => [
+      domain === '' ? operator : `${domain}:${operator}`,
+      String(count),
+      supportWords[support],
+    ]),
+    ['left', 'right', 'left'],
+  );
+
 async function showModel(file: string, options: ModelOptions): Promise<void> {
   const { model, parametersOf, ...attempt } = await prepare(file, options);
   const operators = await operatorRows(model);
@@ -175,17 +186,7 @@ async function showModel(file: string, options: ModelOptions): Promise<void> {
   say(listed('inputs', inputs));
   say(listed('outputs', outputs));
   say(`weights   ${weights.length} tensors, ${formatCount(values)} values\n`);
-  say(
-    formatTable(
-      ['operator', 'nodes', 'gradient'],
-      operators.map(({ operator, domain, count, support }) => [
-        domain === '' ? operator : `${domain}:${operator}`,
-        String(count),
-        supportWords[support],
-      ]),
-      ['left', 'right', 'left'],
-    ),
-  );
+  say(operatorTable(operators));
   if ('reason' in attempt) {
     say(`\nnothing would train: ${attempt.reason}`);
     return;

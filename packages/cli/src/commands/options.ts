@@ -74,6 +74,8 @@ export const withPeerOptions = (command: Command): Command =>
       'compute activations again in the backward pass: less memory, about a tenth slower',
       false,
     )
+    .option('--archive', 'keep every delta, so that the ledger can be replayed from the first round')
+    .option('--no-archive', 'let old deltas go (the default; the last choice is remembered)')
     .option('--observer', 'follow the run without training', false)
     .option('--no-mdns', 'do not look for peers on the local network')
     .option('--dht-client', 'only ask the DHT, as a peer that others cannot reach', false)
@@ -88,6 +90,7 @@ export interface PeerOptions {
   readonly device?: DeviceWish;
   readonly checkpointActivations: boolean;
   readonly niceness?: number;
+  readonly archive?: boolean;
   readonly observer: boolean;
   readonly mdns: boolean;
   readonly dhtClient: boolean;

@@ -14,6 +14,8 @@ export interface PeerProcessInit {
   readonly directory: string;
   /** Arguments of `murmur`, without `--json`. */
   readonly command: readonly string[];
+  /** A command that runs another, such as one that enters a network namespace; its process becomes the peer's. */
+  readonly launcher?: readonly string[];
   onEvent(event: PeerEvent): void;
   /** The process ended without having been told to. */
   onCrash(error: CliError): void;
@@ -63,9 +65,9 @@ export class PeerProcess {
   start(command: readonly string[] = this.#init.command): Promise<string> {
     this.lives += 1;
     this.#expectedExit = false;
-    const child = spawn(process.execPath, [entry, ...command, '--json', '--while-stdin-open'], {
-      stdio: ['pipe', 'pipe', 'pipe'],
-    });
+    const murmur = [process.execPath, entry, ...command, '--json', '--while-stdin-open'];
+    const [program = process.execPath, ...rest] = [...(this.#init.launcher ?? []), ...murmur];
+    const child = spawn(program, rest, { stdio: ['pipe', 'pipe', 'pipe'] });
     this.#child = child;
     createInterface({ input: child.stderr }).on('line', (line) => {
       this.#stderr.push(line);

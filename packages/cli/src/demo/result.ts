@@ -5,7 +5,9 @@ import { languageName } from './defaults.ts';
 import type { DemoRun } from './demo.ts';
 import type { Measurement } from './measure.ts';
 
-/** Bytes of one peer at its streams, over all its lives; its inner steps, and what they would have cost uncompressed. */
+/**
+ * Bytes of one peer at its streams, over all its lives; its inner steps, and what they would have cost uncompressed.
+ */
 export interface PeerTraffic {
   readonly sent: number;
   readonly received: number;
