@@ -98,7 +98,7 @@ export const mutantCases: readonly MutantCase[] = [
   {
     mutant: { name: 'state installed unchecked', breaks: 'G2', trustsStates: true },
     plan: 'forked-ledger',
-    seed: 1,
+    seed: 2,
   },
   {
     mutant: {

@@ -20,7 +20,7 @@ const rows: readonly Row[] = [
     'G1',
     'certificates of ledger entries unchecked',
     'forked-ledger',
-    0,
+    4,
     [
       'protocol/src/sync.ts',
       'if (checkFinality(certificate, machine.rules, record.block, next, state)) return false;',
@@ -173,7 +173,7 @@ const rows: readonly Row[] = [
     'G8',
     'messages leave before records are written',
     'crash-storm',
-    2,
+    4,
     [
       'protocol/src/replica.ts',
       '    ...persist.splice(0),\n    ...serve.splice(0),\n    ...messagesOf(statements.splice(0)),',
