@@ -8,7 +8,7 @@ import { formatRunLink } from './run-link.ts';
 const linkPeersMax = 8;
 
 /** The newest round of which a folder has all that a newcomer begins with; `undefined` before the first snapshot. */
-export async function newestCheckpoint(
+async function newestCheckpoint(
   store: Pick<Store, 'getBlob' | 'entries' | 'lastHeight' | 'state'>,
   runId: Cid,
 ): Promise<Checkpoint | undefined> {

@@ -40,6 +40,8 @@ export interface RecoveryPlan {
   /** Founders who must sign, and who have. */
   readonly needed: number;
   readonly signed: readonly PeerId[];
+  /** After which round this founder has signed an opening before, which the run overtook. */
+  readonly overtaken: number | undefined;
 }
 
 export interface Recovery extends RecoveryPlan {
@@ -64,15 +66,19 @@ export async function recover(options: RecoverOptions): Promise<Recovery> {
     const view = viewOf(store, run);
     const unsigned = options.opening ? readOpening(options.opening) : newOpening(store, view, options.listed);
     const opening = parseOpening(unsigned);
-    const plan = planOf(run, view, opening);
     checkPlace(view, opening);
-    checkOnce(store, opening);
+    const overtaken = checkOnce(store, opening);
+    const plan = planOf(run, view, opening, overtaken);
     if (!(await options.confirm(plan))) throw new CliError('nothing was signed', { code: 'not-confirmed' });
-    store.putSetting(signedKey(opening), fromString(openingName(opening)));
+    store.putSetting(signedKey(opening), unsigned);
     const signed = signOpening(unsigned, peer, (message) => store.identity.sign(message));
     const isComplete = signaturesMissing(parseOpening(signed), run) === 0;
     if (isComplete) store.putSetting(tellKey, signed);
-    return { ...planOf(run, view, parseOpening(signed)), opening: toText(signed, 'base64url'), isComplete };
+    return {
+      ...planOf(run, view, parseOpening(signed), overtaken),
+      opening: toText(signed, 'base64url'),
+      isComplete,
+    };
   } finally {
     store.close();
   }
@@ -96,10 +102,15 @@ function viewOf(store: Store, run: RunConfig): ReplicaView {
     });
   const replica = createReplica(
     { run, runId, self: store.identity.peer, role: 'observer' },
-    { hash: hashBytes, sign: (bytes) => store.identity.sign(bytes), verify: verifySignature },
+    {
+      hash: hashBytes,
+      sign: (bytes) => store.identity.sign(bytes),
+      verify: verifySignature,
+      voteKey: store.voteKey,
+    },
   );
   const applied = last && { block: readLedgerEntry(last.bytes, runId).id, height: last.height };
-  const records = store.records().filter(({ key }) => key === 'reopened');
+  const records = store.records().filter(({ key }) => key === 'reopened' || key.startsWith('rekey/'));
   replica.handle({ kind: 'start', records, ledger, applied }, 0);
   return replica.view;
 }
@@ -115,7 +126,11 @@ function allEntries(store: Store): { readonly height: number; readonly bytes: Ui
   }
 }
 
-function newOpening(store: Store, { final, opens, members }: ReplicaView, listed?: readonly string[]) {
+function newOpening(
+  store: Store,
+  { final, opens, members, rekeys }: ReplicaView,
+  listed?: readonly string[],
+) {
   for (const peer of listed ?? []) publicKeyOf(peer);
   return createOpening({
     runId: store.runId as NonNullable<typeof store.runId>,
@@ -124,6 +139,7 @@ function newOpening(store: Store, { final, opens, members }: ReplicaView, listed
     height: final.height,
     attempt: 0,
     listed: (listed ?? members) as readonly PeerId[],
+    rekeys,
     authority: 'founders',
   });
 }
@@ -142,12 +158,18 @@ function readOpening(text: string): Uint8Array {
   }
 }
 
-const planOf = (run: RunConfig, view: ReplicaView, opening: Opening): RecoveryPlan => ({
+const planOf = (
+  run: RunConfig,
+  view: ReplicaView,
+  opening: Opening,
+  overtaken: number | undefined,
+): RecoveryPlan => ({
   round: opening.height,
   listed: opening.listed,
   dropped: view.members.filter((member) => !opening.listed.includes(member)),
   needed: foundersNeeded(run),
   signed: opening.signatures.map(({ peer }) => peer),
+  overtaken,
 });
 
 /** A founder signs only what goes on from what it knows to be final. */
@@ -156,7 +178,11 @@ function checkPlace({ final, opens, members }: ReplicaView, opening: Opening): v
     throw new CliError('expected an opening by founders, got one by survivors', { code: 'bad-option' });
   if (opening.fork !== final.block || opening.opened !== opens.opened)
     throw new CliError(
-      `the opening goes on from round ${opening.height} (${opening.fork}), this peer's newest certified one is ${final.height} (${final.block})`,
+      `the opening goes on from round ${opening.height} (${opening.fork}), this peer's newest certified one is ${final.height} (${final.block}): ${
+        opening.height > final.height
+          ? 'let this peer catch up first'
+          : 'the run has gone on since, make a new opening'
+      }`,
       { code: 'other-run', expected: final.block, got: opening.fork },
     );
   const stranger = opening.listed.find((peer) => !members.includes(peer));
@@ -164,12 +190,26 @@ function checkPlace({ final, opens, members }: ReplicaView, opening: Opening): v
     throw new CliError(`expected members of the run, ${stranger} is none`, { code: 'bad-option', stranger });
 }
 
-/** Two openings of one epoch would be two histories: nobody signs the second. */
-function checkOnce(store: Store, opening: Opening): void {
-  const earlier = store.getSetting(signedKey(opening));
-  if (earlier && toText(earlier) !== openingName(opening))
-    throw new CliError(
-      'this founder has signed another opening of this epoch already: complete that one, or nobody is sure which counts',
-      { code: 'bad-option', signed: toText(earlier) },
-    );
+/**
+ * Two openings of one epoch could be two histories: nobody signs the second, unless the run has overtaken the first.
+ * Where a block above the first one's fork is final, that block and the first opening are two histories already; the
+ * second opening goes on from that block, so it contradicts nothing that the block does not. Returns the round after
+ * which the first one was.
+ */
+function checkOnce(store: Store, opening: Opening): number | undefined {
+  const bytes = store.getSetting(signedKey(opening));
+  const earlier = bytes && parseOpening(bytes);
+  if (!earlier || openingName(earlier) === openingName(opening)) return undefined;
+  if (earlier.height < opening.height && isOnChain(store, earlier)) return earlier.height;
+  throw new CliError(
+    'this founder has signed another opening of this epoch already: complete that one, or nobody is sure which counts',
+    { code: 'bad-option', signed: openingName(earlier) },
+  );
+}
+
+/** Whether this founder's ledger has the block that an opening goes on from. */
+function isOnChain(store: Store, { fork, height }: Opening): boolean {
+  const runId = store.runId as NonNullable<typeof store.runId>;
+  const [entry] = store.entries(height, 1);
+  return height === 0 || (entry?.height === height && readLedgerEntry(entry.bytes, runId).id === fork);
 }

@@ -8,7 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import { cidOf } from '@murmuration/base';
 import { exitOf, isKind, lineOf, murmur, runMurmur, startMurmur } from './murmur-process.ts';
 
-const bounded = { timeout: 60_000 };
+const bounded = { timeout: 240_000 };
 
 describe('murmur', () => {
   let directory = '';
@@ -141,7 +141,7 @@ describe('murmur', () => {
     const started = performance.now();
     peer.kill('SIGINT');
     await new Promise((resolve) => peer.once('close', resolve));
-    assert.ok(performance.now() - started < 4_000, 'Ctrl-C took too long');
+    assert.ok(performance.now() - started < 10_000, 'Ctrl-C took too long');
     const { stdout } = await runMurmur('status', '--store', store);
     assert.match(stdout, /peer +12D3\S+ \(member\)\n[\s\S]*epoch +0\nmembers +1\n/);
 

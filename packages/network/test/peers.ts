@@ -146,7 +146,7 @@ export async function startRogue(
 export async function until(
   what: string,
   condition: () => boolean | Promise<boolean>,
-  timeoutMs: number = 30 * second,
+  timeoutMs: number = 90 * second,
 ): Promise<void> {
   const end = performance.now() + timeoutMs;
   while (!(await condition())) {

@@ -129,7 +129,7 @@ export type PeerEvent =
   /** What becomes of a recovery that began after this round: see the protocol's report of the same name. */
   | {
       readonly kind: 'recovery';
-      readonly state: 'opened' | 'abandoned' | 'adopted' | 'reopened';
+      readonly state: 'opened' | 'abandoned' | 'adopted' | 'reopened' | 'overtaken';
       readonly opening: Cid;
       readonly listed: readonly PeerId[];
       readonly round: number;

@@ -13,7 +13,7 @@ import {
 } from '../src/index.ts';
 import { collectEvents, createTinyRun, loopback, type TinyRun } from './tiny-run.ts';
 
-const bounded = { timeout: 90_000 };
+const bounded = { timeout: 240_000 };
 const rounds = 48;
 /** The tiny run's settings and graph are pinned and have 8 kB; a round brings 1 kB. */
 const budget = 10_000;

@@ -7,7 +7,7 @@ import { openStore } from '@murmuration/store';
 import { createPeer, type Peer, type PeerEvent } from '../src/index.ts';
 import { collectEvents, createTinyRun, loopback, type TinyRun } from './tiny-run.ts';
 
-const bounded = { timeout: 120_000 };
+const bounded = { timeout: 240_000 };
 
 /** The newest checkpoint that a running peer could give away. */
 function checkpointOf(directory: string, run: TinyRun): Checkpoint {
@@ -36,7 +36,7 @@ describe('joining on loopback', () => {
     'createPeer from a checkpoint needs no older ledger, and contributes soon; a wrong one is an error',
     bounded,
     async ({ signal }) => {
-      const run = await createTinyRun({ founders: 2, rounds: 5_000, steps: 24 });
+      const run = await createTinyRun({ founders: 2, rounds: 5_000, steps: 120 });
       runs.push(run);
       const founders: Peer[] = [];
       for (const index of [0, 1]) {

@@ -11,7 +11,7 @@ const childrenOf = (pid: number): string[] =>
     .split(' ')
     .filter((child) => child !== '');
 
-test('openOffline leaves no engine behind when that cannot open the run', { timeout: 60_000 }, async () => {
+test('openOffline leaves no engine behind when that cannot open the run', { timeout: 240_000 }, async () => {
   const tiny = await createTinyRun();
   const directory = `${tiny.directory}/forged`;
   const store = openStore({ directory });

@@ -7,7 +7,7 @@ import { openStore } from '@murmuration/store';
 import { createPeer, openOffline, type Peer } from '../src/index.ts';
 import { collectEvents, createTinyRun, loopback, type TinyRun } from './tiny-run.ts';
 
-const bounded = { timeout: 60_000 };
+const bounded = { timeout: 240_000 };
 
 /** A device that onnxruntime does not offer here. */
 const missing = process.platform === 'win32' ? 'coreml' : 'dml';

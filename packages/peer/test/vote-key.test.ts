@@ -6,7 +6,7 @@ import { openStore } from '@murmuration/store';
 import { createPeer, type Peer, type PeerEvent } from '../src/index.ts';
 import { collectEvents, createTinyRun, loopback } from './tiny-run.ts';
 
-const bounded = { timeout: 60_000 };
+const bounded = { timeout: 240_000 };
 
 test(
   'createPeer renews the vote key of a copied folder before it votes, and goes on (G5, G8)',

@@ -4,26 +4,19 @@
  * the next block that may carry it. What somebody signed can convict nobody else: evidence is checked like any other
  * statement, also our own.
  */
-import { decodeCbor, encodeCbor, type PeerId } from '@murmuration/base';
+import { assert, decodeCbor, encodeCbor, type PeerId } from '@murmuration/base';
 import type { Certificate } from './certificate.ts';
 import type { Change } from './change.ts';
 import { decidedViewsMax, evidenceMax, givenBackMax } from './defaults.ts';
-import {
-  checkEvidence,
-  conflict,
-  createEvidence,
-  type Deed,
-  deedOf,
-  type Evidence,
-  parseEvidence,
-} from './evidence.ts';
+import { checkEvidence, conflict, createEvidence, deedOf, type Evidence, parseEvidence } from './evidence.ts';
+import { equalBytes } from './fields.ts';
 import type { DurableRecord } from './index.ts';
-import { memberOf } from './ledger-state.ts';
+import { keyOf, memberOf } from './ledger-state.ts';
 import { keepAtMost, type Machine, tipOf, votersOf } from './machine.ts';
 import type { CountedVote, ViewSlot } from './machine-parts.ts';
 import type { RekeyRequest } from './request.ts';
 import { keepForever } from './sign.ts';
-import { type SignedStatement, withRekey } from './statement.ts';
+import { decodeStatement, type SignedStatement, withRekey } from './statement.ts';
 import { isOpenView, slotOf } from './views.ts';
 import { type Choice, choices, type EpochId, isSameEpoch, type Vote, voteBody } from './vote.ts';
 
@@ -33,6 +26,7 @@ export const isAccused = (machine: Machine, peer: PeerId): boolean =>
 
 /** Keeps checked evidence for good. */
 export function keepEvidence(machine: Machine, evidence: Evidence): void {
+  assert(conflict(evidence.first, evidence.second), 'G5: only what conflicts convicts');
   machine.evidence.set(evidence.peer, evidence);
   keepAtMost(machine.evidence, evidenceMax);
   keepForever(machine, `evidence/${evidence.peer}`, evidence.bytes);
@@ -62,18 +56,20 @@ export const openEvidence = (machine: Machine): Uint8Array[] =>
     .filter(({ peer }) => memberOf(tipOf(machine).state, peer))
     .map(({ bytes }) => bytes);
 
-/** Makes evidence of two deeds if they conflict and were both signed by one key of the peer. */
-function accuse(machine: Machine, a: Deed, b: Deed, rekey: RekeyRequest | undefined): void {
-  const { peer } = a;
-  if (peer === machine.init.self || isAccused(machine, peer) || !conflict(a, b)) return;
-  const renewals = [...machine.rekeys.values()].filter((renewal) => renewal.peer === peer);
-  for (const by of rekey ? [rekey] : [undefined, ...renewals.reverse()]) {
-    const evidence = createEvidence(a, b, by);
-    if (checkEvidence(evidence, machine.rules) !== undefined) continue;
-    keepEvidence(machine, evidence);
-    machine.out.statements.push(evidence.bytes);
-    return;
-  }
+/** A kept statement that another one contradicts, and the key that must have signed both. */
+export interface Contradiction {
+  readonly kept: Uint8Array;
+  readonly key: PeerId;
+  /** Makes the key the peer's; absent: it is the peer's own. */
+  readonly rekey: RekeyRequest | undefined;
+}
+
+/** Makes evidence of a checked statement and the kept one that it contradicts. */
+function accuse(machine: Machine, statement: Uint8Array, { kept, rekey }: Contradiction): void {
+  const evidence = createEvidence(deedOf(decodeCbor(kept)), deedOf(decodeCbor(statement)), rekey);
+  if (checkEvidence(evidence, machine.rules) !== undefined) return;
+  keepEvidence(machine, evidence);
+  machine.out.statements.push(evidence.bytes);
 }
 
 const decidedKey = ({ opened }: EpochId, view: number): string => `${opened}/${view}`;
@@ -99,37 +95,63 @@ const rivals: { readonly [Each in Choice]: readonly Choice[] } = {
   finalize: ['finalize', 'skip'],
 };
 
+/**
+ * How the key of a kept statement is shown to be its signer's: by its own renewal, or by the one that the ledger took;
+ * `undefined` where neither is known, so that nothing can be proven.
+ */
+function keyOfKept(
+  machine: Machine,
+  { state }: ViewSlot,
+  peer: PeerId,
+  rekey: RekeyRequest | undefined,
+): Pick<Contradiction, 'key' | 'rekey'> | undefined {
+  if (rekey) return { key: rekey.key, rekey };
+  const key = keyOf(state, peer) ?? peer;
+  const taken = machine.rekeys.get(key);
+  return key === peer || taken ? { key, rekey: taken } : undefined;
+}
+
 /** The kept vote by the same key that a vote contradicts. */
-function rivalOf(machine: Machine, vote: Vote, rekey: RekeyRequest | undefined): Uint8Array | undefined {
+function rivalOf(machine: Machine, vote: Vote, rekey: RekeyRequest | undefined): Contradiction | undefined {
   const slot = keptSlot(machine, vote, vote.view);
   for (const choice of slot ? rivals[vote.choice] : []) {
     const kept = slot?.[choice].get(vote.voter);
-    if (!kept || kept.block === vote.block || kept.rekey?.key !== rekey?.key) continue;
-    return voteOf(machine, { ...vote, choice, block: kept.block }, kept);
+    if (!slot || !kept || kept.block === vote.block || kept.rekey?.key !== rekey?.key) continue;
+    const by = keyOfKept(machine, slot, vote.voter, kept.rekey);
+    return by && { ...by, kept: voteOf(machine, { ...vote, choice, block: kept.block }, kept) };
   }
   return undefined;
 }
 
+/** The kept proposal by the same key that says something else in its view, be it only in what it names. */
+function otherProposal(
+  machine: Machine,
+  { proposal, signed, bytes, rekey }: Extract<SignedStatement, { kind: 'proposal' }>,
+): Contradiction | undefined {
+  const slot = keptSlot(machine, proposal, proposal.view);
+  const kept = slot?.proposal;
+  if (!kept || kept.proposal.proposer !== proposal.proposer || equalBytes(kept.bytes, bytes))
+    return undefined;
+  const before = decodeStatement(kept.bytes, machine.rules.hash) as SignedStatement;
+  if (equalBytes(before.signed, signed) || before.rekey?.key !== rekey?.key) return undefined;
+  const by = keyOfKept(machine, slot, proposal.proposer, before.rekey);
+  return by && { ...by, kept: kept.bytes };
+}
+
 /**
- * The kept statement that a vote or proposal contradicts, if its signer is not accused yet. Cheap: no signature is
- * checked.
+ * The kept statement that a vote or proposal contradicts, if its signer is not accused yet and that could be shown. No
+ * signature is checked.
  */
-export function contradicted(machine: Machine, statement: SignedStatement): Uint8Array | undefined {
+export function contradicted(machine: Machine, statement: SignedStatement): Contradiction | undefined {
   const { signer, rekey } = statement;
   if (signer === machine.init.self || isAccused(machine, signer)) return undefined;
   if (statement.kind === 'vote') return rivalOf(machine, statement.vote, rekey);
-  if (statement.kind !== 'proposal') return undefined;
-  const { proposal } = statement;
-  const kept = keptSlot(machine, proposal, proposal.view)?.proposal;
-  const isSame = kept?.proposal.block === proposal.block && kept.proposal.after === proposal.after;
-  return kept?.proposal.proposer !== signer || isSame ? undefined : kept.bytes;
+  return statement.kind === 'proposal' ? otherProposal(machine, statement) : undefined;
 }
 
-/** Accuses the signer of a statement that contradicts another one. */
-export function accuseOf(machine: Machine, statement: SignedStatement, kept: Uint8Array): void {
-  const [a, b] = [kept, statement.bytes].map((bytes) => deedOf(decodeCbor(bytes)));
-  if (a && b) accuse(machine, a, b, statement.rekey);
-}
+/** Accuses the signer of a checked statement that contradicts a kept one. */
+export const accuseOf = (machine: Machine, { bytes }: SignedStatement, rival: Contradiction): void =>
+  accuse(machine, bytes, rival);
 
 /** Compares the votes in a checked certificate with those that are kept, and keeps them too. */
 export function noticeCertificate(machine: Machine, certificate: Certificate): void {
@@ -140,11 +162,9 @@ export function noticeCertificate(machine: Machine, certificate: Certificate): v
     const rekey = rekeys.find(({ peer }) => peer === voter);
     const counted = { block, signature: signatures[index] as Uint8Array, rekey };
     const vote: Vote = { epoch, opened, view, choice, block, voter };
-    const kept = isAccused(machine, voter) ? undefined : rivalOf(machine, vote, rekey);
-    if (kept) {
-      const [a, b] = [kept, voteOf(machine, vote, counted)].map((bytes) => deedOf(decodeCbor(bytes)));
-      if (a && b) accuse(machine, a, b, rekey);
-    }
+    const isOpen = voter !== machine.init.self && !isAccused(machine, voter);
+    const rival = isOpen ? rivalOf(machine, vote, rekey) : undefined;
+    if (rival) accuse(machine, voteOf(machine, vote, counted), rival);
     if (!isOpenView(machine, view)) return;
     const votes = slotOf(machine, view)[choice];
     if (!votes.has(voter)) votes.set(voter, counted);

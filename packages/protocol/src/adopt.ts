@@ -8,7 +8,7 @@
 import { cast, proposeAt, publish } from './agree.ts';
 import { type BlockRecord, encodeList, isAdoption, isSameBlock, listCid } from './block-record.ts';
 import { adoptionPatienceMs } from './defaults.ts';
-import { votersThere } from './gather.ts';
+import { hasQuorum, isAtFork } from './gather.ts';
 import type { Header } from './header.ts';
 import { justifiedBase } from './justify.ts';
 import { nextState, openEpoch, stateRootOf } from './ledger-state.ts';
@@ -16,14 +16,18 @@ import { epochOf, type Machine, tipOf } from './machine.ts';
 import { isOver } from './readiness.ts';
 import { quorumOf } from './roster.ts';
 import { ownProposal, ownVote } from './sign.ts';
-import { baseOfView, proposerOfView, quorum } from './views.ts';
+import { baseOfView, proposerOfView } from './views.ts';
 import { mayVote } from './vote-key.ts';
 
-/** The views of the regular epoch run while a quorum of it is there. Returns whether that changed. */
+/**
+ * The views of the regular epoch run while a quorum of it is there, until another block above the fork is final or the
+ * founders reopened: then the engine is on its way back, and more empty blocks would only use up rounds. Returns
+ * whether that changed.
+ */
 export function noticeQuorum(machine: Machine): boolean {
   const { dormant } = machine;
   if (!dormant) return false;
-  const isThere = votersThere(machine).length >= quorum(machine);
+  const isThere = hasQuorum(machine) && isAtFork(machine, dormant.opening);
   if (isThere === (dormant.quorumSince !== undefined)) return false;
   dormant.quorumSince = isThere ? machine.now : undefined;
   machine.readyAt = dormant.quorumSince;
@@ -34,7 +38,10 @@ export function noticeQuorum(machine: Machine): boolean {
 const isPatienceOver = (machine: Machine): boolean =>
   machine.now >= (machine.dormant?.quorumSince ?? machine.now) + adoptionPatienceMs;
 
-/** Whether an adoption takes all that the recovery made: who votes in it knows, the others follow them. */
+/**
+ * Whether an adoption takes all that the recovery made, or an empty block on the fork loses nothing of it: who votes in
+ * it knows, the others follow them.
+ */
 function agrees(machine: Machine, record: BlockRecord): boolean {
   const { adoptable, isCalm, opening } = machine.dormant as NonNullable<Machine['dormant']>;
   const { listed } = opening;
@@ -57,7 +64,8 @@ export function notarizeEmpty(machine: Machine): boolean {
   if (!base) return false;
   const isAgain = isSameBlock(base, record);
   if (!isAgain && record.block.contributions.length > 0) return false;
-  if (!isAgain && isAdoption(record) && !agrees(machine, record)) return false;
+  const endsIt = isAdoption(record) || isSameBlock(base, tipOf(machine));
+  if (!isAgain && endsIt && !agrees(machine, record)) return false;
   cast(machine, 'notarize', view, record.block.id);
   return true;
 }

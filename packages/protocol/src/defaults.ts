@@ -78,6 +78,11 @@ export const remindDelayMs: number = 1.25 * second;
  * then.
  */
 export const listenMs: number = 2 * second;
+/**
+ * A voter that is none any more repeats for so long what ended its epoch, until the next voters know: a message may be
+ * lost, a lid closed for a moment.
+ */
+export const farewellMs: number = 300 * second;
 /** At most one answer to peers that lag behind in this time. */
 export const assistMs: number = 1 * second;
 
@@ -164,8 +169,13 @@ export const voterQuietMs: number = 10 * second;
 export const otherQuietMs: number = 300 * second;
 /** Statements whose signature was found good: repeated ones cost a hash instead. */
 export const verifiedMax = 4_096;
-/** Statements of the next epoch, kept until ours ends. */
+/** Statements of the next epoch, kept until ours ends: of all, and their bytes. */
 export const deferredMax = 256;
+export const deferredBytesMax: number = 512 * KiB;
+/** Those of one signer: a proposal and three votes in each of two views. */
+export const deferredPerSignerMax = 8;
+/** Certificates of the next epoch, which name no single signer. */
+export const deferredCertificatesMax = 16;
 /** Fetched contribution lists kept: one per view under way. */
 export const listsMax = 16;
 /** Deltas known not to be what their announcement says. */
@@ -204,19 +214,24 @@ export const runBytesMax: number = 64 * KiB;
 
 /** Voters that an opening may list: with a signature each it fits into a message. */
 export const listedMax = 64;
-/** Openings at one fork; each costs at least a stall. */
-export const attemptsMax = 1_000;
+/** In one message, a peer that an opening lists and its signature take one of so many places, its new key two. */
+export const openingPlacesMax = 80;
+/** Openings at one fork, 10 s each: of four months. */
+export const attemptsMax = 1_000_000;
 /** Openings that the ledger state remembers. */
 export const recoveriesKept = 64;
 /** Blocks of one recovery, which are kept in memory until it ends: two weeks of five-minute rounds. */
 export const recoveryBlocksMax = 4_096;
-/** Openings of others at our fork that are kept. */
+/** Survivors' openings at our fork that are kept: those of the highest attempts. */
 export const openingsMax = 16;
 /**
  * Who was not heard for so long is not there: two of the slowest re-broadcasts, and one of their messages may be lost.
  */
 export const heardMs: number = 40 * second;
-/** An opening that not everybody listed has signed by then is replaced by one that lists those who are there. */
+/**
+ * Who has not signed an opening by then is left out of the next one. So much later than the one before it each further
+ * voter proposes: those with smaller ids may be deaf.
+ */
 export const openingPatienceMs: number = 10 * second;
 /** A stalled peer looks so often whether there is something to open or to join. */
 export const stallCheckMs: number = 2 * second;

@@ -2,14 +2,24 @@
  * How survivors of a stalled epoch find to one opening: who is there, who proposes, who signs, and which recovery a
  * replica takes part in. Everything here looks at the regular machine. It stands at the fork all the while, and its
  * peers are known by their presences.
+ *
+ * Who is there need not count: of members that were restored from a backup, and vote by a new key, a certificate holds
+ * few. What decides is how many votes one certificate could have. An opening lists all the same everybody who is there,
+ * with the new keys, so that all of them count in the recovery.
+ *
+ * Who is there need not hear us either. Of those who are there the smallest id proposes; who does not sign in time is
+ * left out, and where nobody proposes the next one does.
  */
 import type { PeerId } from '@murmuration/base';
 import { isSameBlock } from './block-record.ts';
-import { attemptsMax, heardMs, listedMax, openingPatienceMs, openingsMax, stallCheckMs } from './defaults.ts';
+import type { Electorate } from './certificate.ts';
+import { attemptsMax, heardMs, openingPatienceMs, openingsMax, stallCheckMs } from './defaults.ts';
+import { keyOf } from './ledger-state.ts';
 import { isMember, type Machine, report, tipOf, votersOf } from './machine.ts';
 import {
   createOpening,
   encodeOpening,
+  fitsOpening,
   forgedOpening,
   isPreferred,
   mergeSignatures,
@@ -17,12 +27,16 @@ import {
   type Opening,
   openingName,
   parseOpening,
+  rekeyed,
   signaturesMissing,
   signOpening,
 } from './opening.ts';
+import type { Report } from './report.ts';
 import { quorumOf } from './roster.ts';
+import { ownRekey } from './sign.ts';
 import { encodeOpeningStatement } from './statement.ts';
 import { quorum } from './views.ts';
+import { countVotes, ownVoteKey, renewalOf } from './vote-key.ts';
 
 const isRecent = (machine: Machine, at: number): boolean => machine.now - at <= heardMs;
 
@@ -40,6 +54,10 @@ export function votersThere(machine: Machine): readonly PeerId[] {
     .sort();
 }
 
+/** Whether voters that are there could certify something in the regular epoch. */
+export const hasQuorum = (machine: Machine): boolean =>
+  countVotes(machine, votersThere(machine)) >= quorum(machine);
+
 const isComplete = (machine: Machine, opening: Opening): boolean =>
   signaturesMissing(opening, machine.rules.run) === 0;
 
@@ -52,13 +70,38 @@ export function knowsOpening(machine: Machine, opening: Opening): boolean {
   return known !== undefined && opening.signatures.every(({ peer }) => hasSigned(known, peer));
 }
 
-/** Keeps a checked opening at our newest final block. Returns whether there was room. */
+/**
+ * Why an opening is not kept: founders say nothing before theirs is complete, and have one; of those by survivors the
+ * highest attempts count.
+ */
+export function needlessOpening(machine: Machine, opening: Opening): string | undefined {
+  const others = [...machine.openings.values()].filter(({ authority }) => authority === opening.authority);
+  if (machine.openings.has(openingName(opening))) return undefined;
+  if (opening.authority === 'founders') {
+    if (!isComplete(machine, opening)) return 'opening that founders have not completed';
+    return others.length > 0 ? 'second opening by founders' : undefined;
+  }
+  const isHigh = others.length < openingsMax || others.some(({ attempt }) => attempt < opening.attempt);
+  return isHigh ? undefined : 'opening of an old attempt';
+}
+
+/** Keeps a checked opening at our newest final block. Returns whether it is one to keep. */
 export function noteOpening(machine: Machine, opening: Opening): boolean {
+  if (needlessOpening(machine, opening)) return false;
   const name = openingName(opening);
   const known = machine.openings.get(name);
-  if (!known && machine.openings.size >= openingsMax) return false;
   machine.openings.set(name, known ? mergeSignatures(known, opening.signatures) : opening);
+  keepNewest(machine);
   return true;
+}
+
+/** Of survivors' openings the highest attempts stay, and the one of the recovery that has the engine. */
+function keepNewest(machine: Machine): void {
+  const current = machine.dormant && openingName(machine.dormant.opening);
+  const others = [...machine.openings]
+    .filter(([name, { authority }]) => authority === 'survivors' && name !== current)
+    .sort(([, a], [, b]) => b.attempt - a.attempt);
+  for (const [name] of others.slice(openingsMax)) machine.openings.delete(name);
 }
 
 /** Drops openings at blocks that are no longer the newest final one. */
@@ -82,10 +125,7 @@ const quietSince = ({ progressAt, startedAt }: Machine): number => Math.max(prog
 function isStalled(machine: Machine): boolean {
   const { stallMs } = machine.rules.run.membership;
   return (
-    stallMs > 0 &&
-    isSteady(machine) &&
-    machine.now >= quietSince(machine) + stallMs &&
-    votersThere(machine).length < quorum(machine)
+    stallMs > 0 && isSteady(machine) && machine.now >= quietSince(machine) + stallMs && !hasQuorum(machine)
   );
 }
 
@@ -101,10 +141,16 @@ function mayFollow(machine: Machine): boolean {
     const stand = machine.elsewhere.get(voter);
     return stand === undefined || !isRecent(machine, stand.heardAt);
   });
-  return outside.length < quorum(machine);
+  return countVotes(machine, outside) < quorum(machine);
 }
 
-/** Whether a majority of those listed is known to be in the recovery. */
+/** Who votes in a recovery at our newest final block, and by which keys. */
+const electorateOf = ({ settled }: Machine, opening: Opening): Electorate => ({
+  members: rekeyed(settled.state.members, opening),
+  voters: opening.listed,
+});
+
+/** Whether a majority of those listed is known to be in the recovery, by keys that count there. */
 export function isAlive(machine: Machine, opening: Opening): boolean {
   const name = openingName(opening);
   const current = machine.dormant && openingName(machine.dormant.opening);
@@ -113,7 +159,9 @@ export function isAlive(machine: Machine, opening: Opening): boolean {
     const stand = machine.elsewhere.get(peer);
     return stand?.opening === name && isRecent(machine, stand.heardAt);
   });
-  return there.length >= quorumOf('crash', opening.listed.length);
+  return (
+    countVotes(machine, there, electorateOf(machine, opening)) >= quorumOf('crash', opening.listed.length)
+  );
 }
 
 /** The recovery to take part in: the current one, a better one that lives, or one that was just opened; or none. */
@@ -125,13 +173,13 @@ export function chooseRecovery(machine: Machine): Opening | undefined {
   const lasts = current !== undefined && (isAlive(machine, current) || !stalled);
   if (current === undefined && !follows) return undefined;
   const { self } = machine.init;
-  const hasQuorum = votersThere(machine).length >= quorum(machine);
+  const isWhole = hasQuorum(machine);
   const candidates = [...machine.openings.values()].filter(
     (opening) =>
       opening.authority === 'survivors' &&
       isComplete(machine, opening) &&
       openingName(opening) !== name &&
-      !(hasQuorum && machine.leftOpenings.has(openingName(opening))),
+      !(isWhole && machine.leftOpenings.has(openingName(opening))),
   );
   const living = candidates.filter((opening) => isAlive(machine, opening));
   const fresh = candidates.filter(
@@ -165,44 +213,86 @@ function sign(machine: Machine, opening: Opening): void {
   const { self } = machine.init;
   const signed = parseOpening(signOpening(encodeOpening(opening), self, machine.components.sign));
   machine.openings.set(openingName(signed), signed);
-  machine.openedAt = machine.now;
-  const key = `opening/${opening.fork}/${opening.attempt}`;
-  const record = { key, height: opening.height + 1, bytes: encodeOpening(signed) };
+  keepNewest(machine);
+  machine.gathering.signedAt = machine.now;
+  const record = { key: `opening/${opening.fork}`, height: opening.height + 1, bytes: encodeOpening(signed) };
   machine.out.persist.push({ kind: 'persist', record });
   machine.out.statements.push(encodeOpeningStatement(signed));
 }
 
+/** Whether we may sign what another voter proposed: it lists us by our key, and nobody who is gone. */
+function isSignable(machine: Machine, opening: Opening, there: readonly PeerId[]): boolean {
+  const { self } = machine.init;
+  return (
+    opening.authority === 'survivors' &&
+    opening.attempt > (ownOpening(machine)?.attempt ?? -1) &&
+    opening.listed.includes(self) &&
+    keyOf(electorateOf(machine, opening), self) === ownVoteKey(machine).key &&
+    opening.listed.every((peer) => there.includes(peer))
+  );
+}
+
+/** Whether a peer has signed an opening of this attempt or a later one. */
+const signedSince = (machine: Machine, since: number, peer: PeerId): boolean =>
+  [...machine.openings.values()].some((opening) => opening.attempt >= since && hasSigned(opening, peer));
+
+/** Those who are there without those who let our last opening wait for too long; all, where nobody else is left. */
+function listable(machine: Machine, there: readonly PeerId[]): readonly PeerId[] {
+  const { gathering } = machine;
+  const own = ownOpening(machine);
+  if (own && !isComplete(machine, own) && machine.now >= gathering.signedAt + openingPatienceMs)
+    for (const peer of own.listed) if (!signedSince(machine, own.attempt, peer)) gathering.deaf.add(peer);
+  const left = there.filter((peer) => !gathering.deaf.has(peer));
+  if (left.length > 1) return left;
+  gathering.deaf.clear();
+  return there;
+}
+
+/** An opening of these voters, with their new keys, as far as it fits into a message. */
+function openingOf(machine: Machine, peers: readonly PeerId[]): Opening {
+  const { self } = machine.init;
+  const listed: PeerId[] = [];
+  const rekeys: Uint8Array[] = [];
+  for (const peer of [self, ...peers.filter((other) => other !== self)]) {
+    const renewal = peer === self ? ownRekey(machine) : renewalOf(machine, peer);
+    if (!fitsOpening(listed.length + 1, rekeys.length + (renewal ? 1 : 0))) continue;
+    listed.push(peer);
+    if (renewal) rekeys.push(renewal.bytes);
+  }
+  const { block, next } = machine.settled;
+  const attempts = [...machine.openings.values()].map(({ attempt }) => attempt);
+  const terms = { runId: machine.rules.runId, fork: block.id, height: block.height, ...next };
+  const attempt = 1 + Math.max(-1, ...attempts);
+  return parseOpening(createOpening({ ...terms, attempt, listed, rekeys, authority: 'survivors' }));
+}
+
 /** Proposes an opening of those who are there, or signs one. Returns whether it did. */
 export function gather(machine: Machine): boolean {
-  const current = machine.dormant?.opening;
-  if (machine.provisional || !isMember(machine) || !votersOf(machine).includes(machine.init.self))
-    return false;
-  if (!isStalled(machine)) return false;
-  const there = votersThere(machine);
-  if (there.length < 2 || there.length > listedMax) return false;
-  if (current && isAlive(machine, current)) return false;
-  const own = ownOpening(machine);
+  const { gathering, dormant } = machine;
   const { self } = machine.init;
+  const takesPart = !machine.provisional && isMember(machine) && votersOf(machine).includes(self);
+  const isOpen = takesPart && !machine.forgotten && !(dormant && isAlive(machine, dormant.opening));
+  const there = isOpen ? votersThere(machine) : [];
+  const stalled = there.length > 1 && isStalled(machine);
+  if (!stalled) {
+    gathering.stalledAt = undefined;
+    gathering.deaf.clear();
+  } else gathering.stalledAt ??= machine.now;
+  if (!stalled && !(there.length > 1 && mayFollow(machine) && !hasQuorum(machine))) return false;
   const signable = [...machine.openings.values()]
-    .filter(
-      (opening) =>
-        opening.authority === 'survivors' &&
-        opening.attempt > (own?.attempt ?? -1) &&
-        opening.listed.includes(self) &&
-        opening.listed.every((peer) => there.includes(peer)),
-    )
+    .filter((opening) => isSignable(machine, opening, there))
     .sort((a, b) => b.attempt - a.attempt || (isPreferred(a, b) ? -1 : 1))[0];
   if (signable) {
     sign(machine, signable);
     return true;
   }
-  const waits = own !== undefined && machine.now < machine.openedAt + openingPatienceMs;
-  if (there[0] !== self || waits) return false;
-  const attempt = 1 + Math.max(-1, ...[...machine.openings.values()].map((opening) => opening.attempt));
-  if (attempt > attemptsMax) return false;
-  const { block, next } = machine.settled;
-  const terms = { runId: machine.rules.runId, fork: block.id, height: block.height, ...next };
-  sign(machine, parseOpening(createOpening({ ...terms, attempt, listed: there, authority: 'survivors' })));
+  const peers = listable(machine, there);
+  const signed = ownOpening(machine) ? gathering.signedAt + openingPatienceMs : Number.NEGATIVE_INFINITY;
+  const turn = Math.max(gathering.stalledAt ?? Number.POSITIVE_INFINITY, signed);
+  if (machine.now < turn + peers.indexOf(self) * openingPatienceMs) return false;
+  const opening = openingOf(machine, peers);
+  if (opening.listed.length < 2 || opening.attempt >= attemptsMax) return false;
+  sign(machine, opening);
   return true;
 }
 
@@ -236,7 +326,7 @@ export function restoreOpening(machine: Machine, bytes: Uint8Array): void {
   const opening = parseOpening(bytes);
   if (misplacedOpening(opening, machine.settled) || forgedOpening(opening, machine.rules)) return;
   noteOpening(machine, opening);
-  machine.openedAt = machine.now;
+  machine.gathering.signedAt = machine.now;
 }
 
 /** Whether the newest final block is still the one that a recovery goes on from, in the same epoch. */
@@ -252,7 +342,7 @@ export const isAtFork = (
 export const reportRecovery = (
   machine: Machine,
   opening: Opening,
-  state: 'opened' | 'abandoned' | 'adopted' | 'reopened',
+  state: Extract<Report, { kind: 'recovery' }>['state'],
   height: number,
 ): void =>
   report(machine, { kind: 'recovery', state, opening: openingName(opening), listed: opening.listed, height });

@@ -307,6 +307,8 @@ export interface ReplicaView {
   readonly view: number;
   /** The epoch of the blocks after the newest final one of the regular chain: what an opening there names. */
   readonly opens: { readonly epoch: number; readonly opened: BlockId };
+  /** Renewals of vote keys that wait for a block: an opening by founders carries them. */
+  readonly rekeys: readonly Uint8Array[];
   /** Members of the epoch, in the order of their admission, and those of them that vote in it. */
   readonly members: readonly PeerId[];
   readonly voters: readonly PeerId[];

@@ -5,8 +5,10 @@ import { adoptionMaxMs, adoptionPatienceMs, partingMaxMs, partingMs } from './de
 import { undoAll } from './follow.ts';
 import { isAlive, reportRecovery } from './gather.ts';
 import type { ReplicaEvent } from './index.ts';
+import { listenAnew } from './listen.ts';
 import { createMachine, type Machine, setTimer } from './machine.ts';
 import type { OwnContribution } from './machine-parts.ts';
+import { noteRekeys } from './memory.ts';
 import { type Opening, openedRecord, openingName } from './opening.ts';
 import { expireOwn } from './own.ts';
 import { foreverOf, inRecovery, type Pair, translate } from './pair.ts';
@@ -46,6 +48,7 @@ export function begin(
   for (const [id, record] of pair.regular.records)
     if (record.block.height < fork.block.height) machine.records.set(id, record);
   machine.heard = true;
+  noteRekeys(machine, machine.genesis);
   machine.requests = pair.regular.requests;
   pair.regular.dormant = { opening, adoptable: machine.genesis, isCalm: true, quorumSince: undefined };
   pair.regular.openings.set(openingName(opening), opening);
@@ -69,6 +72,7 @@ export function begin(
   });
   moveWork(pair.regular, machine, () => false);
   for (const peer of pair.regular.connected) machine.connected.add(peer);
+  if (pair.regular.signsFrom !== Number.NEGATIVE_INFINITY) listenAnew(machine);
   pair.life = { kind: 'recovering', machine, partingAt: undefined };
   pair.emit(...translate(machine, pair.door.turn(machine, pair.now)));
   pair.regular.progressAt = pair.now;
@@ -207,12 +211,24 @@ function leave(pair: Pair, machine: Machine, opening: Opening, chain: readonly C
   restoreLeft([record], pair.regular.leftOpenings, pair.passed);
 }
 
+/** What a machine fetched when it ended was answered to nobody: it is asked for again. */
+function askAgain({ blobs }: Machine, now: number): void {
+  for (const status of blobs.values()) {
+    if (status.status !== 'fetching') continue;
+    status.status = 'wanted';
+    status.retryAt = now;
+  }
+}
+
 /** The engine stands at the fork again. */
 export function onRewound(pair: Pair, block: string): void {
   if (pair.life.kind !== 'rewinding' || pair.life.opening.fork !== block) return;
   const { before } = pair.life;
   for (const own of pair.regular.own.contributions.values()) expireOwn(pair.regular, own);
-  if (before) moveWork(before, pair.regular, () => true);
+  if (before) {
+    askAgain(before, pair.now);
+    moveWork(before, pair.regular, () => true);
+  }
   forgetRecovery(pair);
 }
 

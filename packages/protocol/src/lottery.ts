@@ -76,7 +76,7 @@ export function rankOf(machine: Machine, peer: PeerId): Rank {
 }
 
 /** Sorts ranks, the best first. */
-export const byRank = (a: Rank, b: Rank): number =>
+const byRank = (a: Rank, b: Rank): number =>
   a.tier - b.tier || b.rounds - a.rounds || (a.lot < b.lot ? -1 : a.lot > b.lot ? 1 : 0);
 
 /** Things of peers in the order of these peers' ranks. */

@@ -3,6 +3,7 @@ import type { Cid, PeerId } from '@murmuration/base';
 import type { Announcement, BlockRecord } from './block-record.ts';
 import type { Certificate } from './certificate.ts';
 import type { BlockId, Execution, FetchPriority } from './index.ts';
+import type { LedgerState } from './ledger-state.ts';
 import type { Opening } from './opening.ts';
 import type { RekeyRequest } from './request.ts';
 import type { Proposal } from './statement.ts';
@@ -35,6 +36,8 @@ export interface CountedVote {
 
 export interface ViewSlot {
   readonly of: EpochId;
+  /** Of the epoch: whose vote keys count. */
+  readonly state: LedgerState;
   readonly notarize: Map<PeerId, CountedVote>;
   readonly skip: Map<PeerId, CountedVote>;
   readonly finalize: Map<PeerId, CountedVote>;

@@ -13,12 +13,13 @@
  * An event changes one part (receive.ts, replica.ts); then `settleDown` lets every module take the steps that have
  * become possible, until nothing moves. Effects gather in `out` and leave in the order: persist, serve, publish, rest.
  */
-import type { Cid, PeerId } from '@murmuration/base';
+import { assert, type Cid, type PeerId } from '@murmuration/base';
 import { type Announcement, type BlockRecord, genesisRecord, type Rules } from './block-record.ts';
 import { type Budget, createBudget } from './budget.ts';
 import type { Certificate } from './certificate.ts';
 import type { Change } from './change.ts';
 import { CountedMap } from './counted-map.ts';
+import type { Deferred } from './deferred.ts';
 import type { Evidence } from './evidence.ts';
 import type {
   BlockId,
@@ -92,8 +93,8 @@ export interface Machine {
   replays: boolean;
   /** The newest block of a recovery in entries that others sent. */
   bridge: BlockRecord | undefined;
-  /** When we signed an opening last. */
-  openedAt: number;
+  /** How survivors find to an opening: since when the epoch is stalled, when we signed last, who did not sign. */
+  readonly gathering: { stalledAt: number | undefined; signedAt: number; readonly deaf: Set<PeerId> };
 
   /** The block that the chain begins with: of the run, or the fork. */
   readonly genesis: BlockRecord;
@@ -130,7 +131,7 @@ export interface Machine {
   /** Keys of deltas that are not what their announcement says. */
   readonly invalidDeltas: Set<string>;
   /** Signed changes of the roster that wait for a block, by kind and peer. */
-  readonly changes: Map<string, { readonly change: Change; readonly statement: Uint8Array }>;
+  readonly changes: CountedMap<string, { readonly change: Change; readonly statement: Uint8Array }>;
 
   /** Views up to this one are decided. */
   floor: number;
@@ -151,7 +152,8 @@ export interface Machine {
   readonly spokeAt: Map<PeerId, number>;
   /** Everybody counts as active at this view: we have just arrived in the epoch. */
   activeSince: number;
-  readonly deferred: Uint8Array[];
+  /** Statements of the next epoch, by their hash. */
+  readonly deferred: Map<string, Deferred>;
   /** Notarizations found at the start, until the views are open. */
   readonly restored: Certificate[];
   /** Own votes and proposals found at the start, of epochs that the chain has not come to. */
@@ -162,6 +164,10 @@ export interface Machine {
    * Votes may be signed from then on; a peer that has started again listens first. Undefined: it hears no voter yet.
    */
   signsFrom: number | undefined;
+  /** When the last connection to another voter ended. */
+  apartSince: number;
+  /** When this peer was a voter last. */
+  votedAt: number;
 
   /** The head for which the round below runs. */
   roundOf: BlockId | undefined;
@@ -211,10 +217,110 @@ export interface Machine {
   progressMark: string;
   /** When peers of a class were answered last. */
   readonly assistedAt: Map<PeerClass, number>;
-  syncing: { readonly askedAt: number; readonly from: readonly PeerId[] } | undefined;
+  syncing:
+    | {
+        readonly askedAt: number;
+        readonly from: readonly PeerId[];
+        /** A member or several peers claim that there is more. */
+        readonly isLikely: boolean;
+      }
+    | undefined;
   behindSince: number | undefined;
   ended: boolean;
 }
+
+/** What holds of every machine before anything has happened. */
+const untouched = {
+  now: 0,
+  started: false,
+  startedAt: 0,
+  diverged: false,
+  divergedAt: undefined,
+  repairing: false,
+  conflicted: false,
+  dormant: undefined,
+  halted: 'no',
+  given: undefined,
+  progressAt: 0,
+  replays: false,
+  bridge: undefined,
+  installing: undefined,
+  reported: 0,
+  requests: 0,
+  floor: -1,
+  view: 0,
+  forgotten: false,
+  pendingFinality: undefined,
+  activeSince: 0,
+  heard: false,
+  signsFrom: Number.NEGATIVE_INFINITY,
+  apartSince: Number.NEGATIVE_INFINITY,
+  votedAt: Number.NEGATIVE_INFINITY,
+  roundOf: undefined,
+  roundStartedAt: 0,
+  twoThirdsAt: undefined,
+  readyAt: undefined,
+  readyUrgently: false,
+  viewDeadline: undefined,
+  plan: undefined,
+  rebroadcastDelay: 0,
+  repeats: 0,
+  progressMark: '',
+  syncing: undefined,
+  behindSince: undefined,
+  ended: false,
+} as const;
+
+type Given = 'init' | 'components' | 'rules' | 'provisional' | 'genesis' | 'records' | 'settled';
+
+/** What a machine gathers, while there is nothing of it. */
+const createCollections = (): Omit<Machine, Given | keyof typeof untouched> => ({
+  out: { persist: [], serve: [], statements: [], repeated: [], rest: [], forget: [] },
+  timers: new Map(),
+  openings: new Map(),
+  elsewhere: new Map(),
+  leftOpenings: new Set(),
+  gathering: { stalledAt: undefined, signedAt: Number.NEGATIVE_INFINITY, deaf: new Set() },
+  decided: [],
+  applied: [],
+  snapshots: [],
+  atHand: new Map(),
+  executions: new Map(),
+  pool: new CountedMap(),
+  blobs: new CountedMap(),
+  lists: new Map(),
+  invalidDeltas: new Set(),
+  changes: new CountedMap(),
+  views: new Map(),
+  decidedViews: new Map(),
+  evidence: new Map(),
+  rekeys: new Map(),
+  lastVote: new Map(),
+  spokeAt: new Map(),
+  deferred: new Map(),
+  restored: [],
+  later: [],
+  twoThirdsOf: new Map(),
+  lateness: new Map(),
+  closings: [],
+  own: {
+    votes: new Map(),
+    proposals: new Map(),
+    contributions: new Map(),
+    sequence: 0,
+    last: undefined,
+    invitation: undefined,
+    leaving: false,
+    gone: false,
+  },
+  peers: new CountedMap(),
+  connected: new Set(),
+  returning: new Map(),
+  verified: new Set(),
+  budget: createBudget(),
+  published: { of: undefined, at: Number.NEGATIVE_INFINITY, holdings: new Set() },
+  assistedAt: new Map(),
+});
 
 /** A machine at genesis, or (of a recovery) at the fork that its opening made. */
 export function createMachine(
@@ -228,91 +334,12 @@ export function createMachine(
     init,
     components,
     rules,
-    now: 0,
-    started: false,
-    startedAt: 0,
-    diverged: false,
-    divergedAt: undefined,
-    repairing: false,
-    conflicted: false,
-    out: { persist: [], serve: [], statements: [], repeated: [], rest: [], forget: [] },
-    timers: new Map(),
     provisional: fork?.opening,
-    dormant: undefined,
-    halted: 'no',
-    openings: new Map(),
-    given: undefined,
-    elsewhere: new Map(),
-    progressAt: 0,
-    leftOpenings: new Set(),
-    replays: false,
-    bridge: undefined,
-    openedAt: Number.NEGATIVE_INFINITY,
     genesis,
     records: new Map([[genesis.block.id, genesis]]),
     settled: genesis,
-    decided: [],
-    applied: [],
-    installing: undefined,
-    snapshots: [],
-    atHand: new Map(),
-    reported: 0,
-    executions: new Map(),
-    requests: 0,
-    pool: new CountedMap(),
-    blobs: new CountedMap(),
-    lists: new Map(),
-    invalidDeltas: new Set(),
-    changes: new Map(),
-    floor: -1,
-    view: 0,
-    views: new Map(),
-    decidedViews: new Map(),
-    evidence: new Map(),
-    rekeys: new Map(),
-    forgotten: false,
-    pendingFinality: undefined,
-    lastVote: new Map(),
-    spokeAt: new Map(),
-    activeSince: 0,
-    deferred: [],
-    restored: [],
-    later: [],
-    heard: false,
-    signsFrom: Number.NEGATIVE_INFINITY,
-    roundOf: undefined,
-    roundStartedAt: 0,
-    twoThirdsAt: undefined,
-    twoThirdsOf: new Map(),
-    lateness: new Map(),
-    closings: [],
-    readyAt: undefined,
-    readyUrgently: false,
-    viewDeadline: undefined,
-    plan: undefined,
-    own: {
-      votes: new Map(),
-      proposals: new Map(),
-      contributions: new Map(),
-      sequence: 0,
-      last: undefined,
-      invitation: undefined,
-      leaving: false,
-      gone: false,
-    },
-    peers: new CountedMap(),
-    connected: new Set(),
-    returning: new Map(),
-    verified: new Set(),
-    budget: createBudget(),
-    published: { of: undefined, at: Number.NEGATIVE_INFINITY, holdings: new Set() },
-    rebroadcastDelay: 0,
-    repeats: 0,
-    progressMark: '',
-    assistedAt: new Map(),
-    syncing: undefined,
-    behindSince: undefined,
-    ended: false,
+    ...untouched,
+    ...createCollections(),
   };
 }
 
@@ -353,6 +380,7 @@ export function keepAtMost(collection: Map<unknown, unknown> | Set<unknown>, max
     if (collection.size <= max) return;
     collection.delete(key);
   }
+  assert(collection.size <= max, 'G6: a collection stays within its maximum');
 }
 
 export const report = (machine: Machine, value: Extract<Effect, { kind: 'report' }>['report']): void => {

@@ -58,13 +58,16 @@ export function noticeOwnIn(machine: Machine, certificate: Certificate): void {
   if (!body || body.block !== (certificate.block ?? null)) forget(machine);
 }
 
-/** Remembers renewals of a block that became final; ours by somebody else tells that we are not alone. */
-export function noteRekeys(machine: Machine, { changes, parent, state }: BlockRecord): void {
-  for (const change of changes) {
-    if (change.kind !== 'rekey') continue;
-    machine.rekeys.set(change.request.key, change.request);
+/**
+ * Remembers renewals of a block that became final, or of its opening; ours by somebody else tells that we are not
+ * alone.
+ */
+export function noteRekeys(machine: Machine, { changes, opening, parent, state }: BlockRecord): void {
+  const asked = changes.flatMap((change) => (change.kind === 'rekey' ? [change.request] : []));
+  for (const request of [...(opening?.rekeys ?? []), ...asked]) {
+    machine.rekeys.set(request.key, request);
     keepAtMost(machine.rekeys, 2 * membersMax);
-    if (change.peer === machine.init.self) noticeSuccessor(machine, state, parent);
+    if (request.peer === machine.init.self) noticeSuccessor(machine, state, parent);
   }
 }
 

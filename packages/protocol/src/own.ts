@@ -1,20 +1,30 @@
 /** The own contributions: which one is pending, which will never enter a block. */
+import { assert } from '@murmuration/base';
 import { ancestorAt, type BlockRecord } from './block-record.ts';
 import type { Contribution } from './index.ts';
 import { headOf, type Machine, report } from './machine.ts';
 import type { OwnContribution } from './machine-parts.ts';
 
+/**
+ * Whether an announcement is of this own work. Its delta tells: where a backup was put back, one delta may have two
+ * announcements, of which only the newer one is known here.
+ */
+const isOf =
+  ({ contribution: own }: OwnContribution) =>
+  ({ author, blob }: Contribution): boolean =>
+    author === own.author && blob === own.blob;
+
 /** The own contribution that a block carries; an expired one, too: others may have kept what we gave up. */
 export const ownIn = (machine: Machine, { block }: BlockRecord): Contribution | undefined =>
-  [...machine.own.contributions.values()]
-    .map(({ contribution }) => contribution)
-    .find((own) => block.contributions.some(({ cid }) => cid === own.cid));
+  block.contributions.find((contribution) =>
+    [...machine.own.contributions.values()].some((own) => isOf(own)(contribution)),
+  );
 
 /** Whether a contribution is in a block of the chain that ends in `head`. */
 export function isIncluded(head: BlockRecord, own: OwnContribution): boolean {
   let at: BlockRecord | undefined = head;
   while (at && at.block.height > own.contribution.baseHeight) {
-    if (at.block.contributions.some(({ cid }) => cid === own.contribution.cid)) return true;
+    if (at.block.contributions.some(isOf(own))) return true;
     at = at.parent;
   }
   return false;
@@ -48,6 +58,9 @@ export function settleOwn(machine: Machine): void {
     const ancestor = ancestorAt(settled, baseHeight);
     const forked = ancestor !== undefined && ancestor.block.id !== base;
     if (!included && (late || forked)) expireOwn(machine, own);
-    if (included || late || forked) machine.own.contributions.delete(sequence);
+    if (!included && !late && !forked) continue;
+    const isKept = own.expired || isIncluded(headOf(machine), own);
+    assert(included || isKept, 'G4: own work is certified, or stays in the local parameters');
+    machine.own.contributions.delete(sequence);
   }
 }

@@ -2,11 +2,12 @@
 import { convictions } from './accuse.ts';
 import type { BlockRecord } from './block-record.ts';
 import { type Change, checkChanges, decodeChange, encodeChange, staleChange } from './change.ts';
-import { changesMax, keepUpBlocks, requestsMax } from './defaults.ts';
+import { changesMax, keepUpBlocks, rekeyEvery, requestsMax } from './defaults.ts';
+import type { DurableRecord } from './index.ts';
 import { inOrder } from './lottery.ts';
 import { headOf, type Machine, tipOf } from './machine.ts';
 import { parseRequest } from './request.ts';
-import { ownRequests } from './sign.ts';
+import { ownRekey, ownRequests } from './sign.ts';
 
 const keyOfChange = ({ kind, peer }: Change): string => `${kind}/${peer}`;
 
@@ -23,7 +24,30 @@ export const knowsChange = (machine: Machine, change: Change): boolean =>
 export function noteChange(machine: Machine, change: Change, statement: Uint8Array): boolean {
   if (machine.changes.size >= requestsMax) return false;
   machine.changes.set(keyOfChange(change), { change, statement });
+  if (change.kind === 'rekey') {
+    const height = tipOf(machine).block.height + 2 * rekeyEvery;
+    const record = { key: `rekey/${change.peer}`, height, bytes: statement };
+    machine.out.persist.push({ kind: 'persist', record });
+  }
   return true;
+}
+
+/** Renewals of vote keys that earlier lives heard of: founders who reopen a run with this peer's folder need them. */
+export function restoreRenewals(machine: Machine, records: readonly DurableRecord[]): void {
+  for (const { key, bytes } of records) {
+    if (!key.startsWith('rekey/')) continue;
+    const change = changeOf('rekey', bytes);
+    if (!stalenessOf(machine, change)) noteChange(machine, change, bytes);
+  }
+}
+
+/** All known renewals that wait for a block, ours among them. */
+export function renewalsOf(machine: Machine): readonly Uint8Array[] {
+  const own = ownRekey(machine);
+  const heard = [...machine.changes.values()].flatMap(({ change }) =>
+    change.kind === 'rekey' && change.peer !== machine.init.self ? [change.request.bytes] : [],
+  );
+  return own ? [own.bytes, ...heard] : heard;
 }
 
 /** Drops what a settled block has made needless or impossible. */

@@ -1,9 +1,9 @@
 /** Contributions that may still enter a block, of all authors, the own ones included. */
 import type { Cid, PeerId } from '@murmuration/base';
 import { isHeld, isInvalid, isWanted, wantDelta } from './blobs.ts';
-import { type Announcement, checkContribution } from './block-record.ts';
+import { type Announcement, type BlockRecord, checkContribution } from './block-record.ts';
 import { chargeDelta, openBudget } from './budget.ts';
-import { derived } from './counted-map.ts';
+import { derived, once } from './counted-map.ts';
 import {
   baseAheadMax,
   blockBytesMax,
@@ -16,7 +16,7 @@ import {
 import type { Contribution } from './index.ts';
 import { recentNames } from './ledger-state.ts';
 import { classOf, inOrder, type PeerClass } from './lottery.ts';
-import { headOf, type Machine, membersOf, report, votersOf } from './machine.ts';
+import { headOf, type Machine, membersOf, report, tipOf, votersOf } from './machine.ts';
 import type { PoolEntry } from './machine-parts.ts';
 import { saysItHolds } from './standing.ts';
 import { holdingOf } from './statement.ts';
@@ -82,21 +82,31 @@ export function addToPool(machine: Machine, announcement: Announcement): void {
   report(machine, { kind: 'contribution', contribution });
 }
 
-/** Deltas of the pool that nobody was asked for. */
+/** Deltas of the pool that nobody was asked for, by the class of their authors. */
 const unwanted = derived(
-  ({ pool, blobs }) => [pool.revision, blobs.revision],
-  (machine) =>
-    [...machine.pool.values()]
-      .map(({ contribution }) => contribution)
-      .filter((contribution) => !isWanted(machine, contribution)),
+  (machine) => [machine.pool.revision, machine.blobs.revision, tipOf(machine), machine.changes.revision],
+  (machine) => {
+    const waiting: Record<PeerClass, Contribution[]> = { member: [], guest: [], stranger: [] };
+    for (const { contribution } of machine.pool.values())
+      if (!isWanted(machine, contribution)) waiting[classOf(machine, contribution.author)].push(contribution);
+    return waiting;
+  },
 );
+
+/** What was found out about contributions to the block after a record: the pool is looked through again and again. */
+const fitsAfter = once((_head: BlockRecord) => new Map<Cid, boolean>());
+
+function isFit(machine: Machine, head: BlockRecord, contribution: Contribution): boolean {
+  const known = fitsAfter(head);
+  const fits = known.get(contribution.cid) ?? !checkContribution(machine.rules.run, head, contribution);
+  known.set(contribution.cid, fits);
+  return fits;
+}
 
 /** Asks for the deltas of the pool, as far as the round's budget goes. Returns when strangers' are drawn next. */
 export function askForDeltas(machine: Machine): number | undefined {
   openBudget(machine);
-  const waiting: Record<PeerClass, Contribution[]> = { member: [], guest: [], stranger: [] };
-  for (const contribution of unwanted(machine))
-    waiting[classOf(machine, contribution.author)].push(contribution);
+  const waiting = unwanted(machine);
   for (const contribution of waiting.member) ask(machine, contribution);
   for (const contribution of inOrder(machine, waiting.guest, ({ author }) => author))
     ask(machine, contribution);
@@ -114,16 +124,17 @@ function drawStrangers(machine: Machine, waiting: readonly Contribution[]): numb
   const { budget, now } = machine;
   const places = Math.max(1, Math.floor(machine.rules.run.aggregation.contributionsMax / strangerShare));
   const head = headOf(machine);
-  const candidates = waiting.filter(
-    (contribution) =>
-      !budget.asked.has(contribution.author) && !checkContribution(machine.rules.run, head, contribution),
-  );
-  if (candidates.length === 0 && budget.drawAt !== Number.POSITIVE_INFINITY) budget.drawAt = undefined;
-  if (candidates.length === 0 || budget.drawn >= places) return undefined;
+  const isCandidate = (contribution: Contribution): boolean =>
+    !budget.asked.has(contribution.author) && isFit(machine, head, contribution);
+  if (budget.drawn >= places) return undefined;
+  if (!waiting.some(isCandidate)) {
+    if (budget.drawAt !== Number.POSITIVE_INFINITY) budget.drawAt = undefined;
+    return undefined;
+  }
   budget.drawAt ??= now + drawMs;
   if (now < budget.drawAt) return budget.drawAt === Number.POSITIVE_INFINITY ? undefined : budget.drawAt;
   const before = budget.drawn;
-  for (const contribution of inOrder(machine, candidates, ({ author }) => author))
+  for (const contribution of inOrder(machine, waiting.filter(isCandidate), ({ author }) => author))
     if (budget.drawn < places && ask(machine, contribution)) budget.drawn++;
   budget.drawAt = budget.drawn === before ? Number.POSITIVE_INFINITY : undefined;
   return undefined;
@@ -137,13 +148,12 @@ export const includable: (machine: Machine) => readonly PoolEntry[] = derived(
 
 function fitFor(machine: Machine): PoolEntry[] {
   const head = headOf(machine);
-  const { run } = machine.rules;
   const byAuthor = new Map<PeerId, PoolEntry>();
   for (const entry of machine.pool.values()) {
     const { contribution } = entry;
     const earlier = byAuthor.get(contribution.author);
     if (earlier && earlier.contribution.sequence <= contribution.sequence) continue;
-    if (!isHeld(machine, contribution) || checkContribution(run, head, contribution)) continue;
+    if (!isHeld(machine, contribution) || !isFit(machine, head, contribution)) continue;
     byAuthor.set(contribution.author, entry);
   }
   return [...byAuthor.values()];

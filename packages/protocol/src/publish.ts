@@ -1,5 +1,5 @@
 /** What leaves: presences, re-broadcasts of what is still needed, answers to peers that lag behind. */
-import { encodeCbor } from '@murmuration/base';
+import { encodeCbor, type PeerId } from '@murmuration/base';
 import { openEvidence, votesBy } from './accuse.ts';
 import { isHeld } from './blobs.ts';
 import { encodeCertificate } from './certificate.ts';
@@ -9,6 +9,8 @@ import {
   callersAtOnce,
   callersWithNews,
   certificatesMax,
+  farewellMs,
+  heardMs,
   holdingsDelayMs,
   holdsMax,
   messageBytesMax,
@@ -36,7 +38,7 @@ import {
   tipOf,
   votersOf,
 } from './machine.ts';
-import type { PoolEntry } from './machine-parts.ts';
+import type { PeerStanding, PoolEntry } from './machine-parts.ts';
 import { pendingOwn } from './own.ts';
 import { isKnownToBeHeld } from './pool.ts';
 import { isSilent } from './readiness.ts';
@@ -53,7 +55,19 @@ const held: (machine: Machine) => readonly PoolEntry[] = derived(
       .sort((a, b) => (a.holding < b.holding ? -1 : 1)),
 );
 
-const isVoter = (machine: Machine): boolean => votersOf(machine).includes(machine.init.self);
+export const isVoter = (machine: Machine): boolean => votersOf(machine).includes(machine.init.self);
+
+/**
+ * Whether this peer voted in an epoch that others may not know to have ended: they need its last votes. A quorum of the
+ * next voters can go on, and bring the others along.
+ */
+export function isFormerVoter(machine: Machine): boolean {
+  const { now, votedAt, settled, lastVote, peers } = machine;
+  if (isVoter(machine) || now >= votedAt + farewellMs) return false;
+  const knows = (voter: PeerId): boolean =>
+    lastVote.has(voter) || (peers.get(voter)?.final ?? 0) >= settled.block.height;
+  return votersOf(machine).filter(knows).length < quorum(machine);
+}
 
 /** What a voter holds and has not said at this final block, as far as no quorum is known to hold it. */
 function unsaid(machine: Machine): readonly PoolEntry[] {
@@ -90,8 +104,8 @@ const asksForMembership = (machine: Machine): boolean =>
  * become a member is asked for nothing by anybody, and says nothing.
  */
 export function publishPresence(machine: Machine): void {
-  if (isVoter(machine) || machine.provisional || asksForMembership(machine))
-    sendPresence(machine, worthSaying(machine));
+  const isAsked = isVoter(machine) || isFormerVoter(machine) || asksForMembership(machine);
+  if (isAsked || machine.provisional) sendPresence(machine, worthSaying(machine));
 }
 
 function sendPresence(machine: Machine, holds: readonly string[]): void {
@@ -149,24 +163,46 @@ function repeatPresence(machine: Machine): void {
 }
 
 /**
- * Answers a peer whose presence shows that it lags: with certificates, when it is in our epoch; our presence tells it
- * to sync. By one step it may just not have heard yet. One that stands before views in which it has voted may have
- * forgotten that: it gets its votes back.
+ * A voter that stands in or before views in which it has voted may have forgotten that: it gets its votes back when it
+ * lags, and when it is not where it was by its word before (`known`), now and once more a little later.
  */
-export function answer(machine: Machine, { peer, epoch, view, final }: Presence): void {
+function giveBack(
+  machine: Machine,
+  { peer, epoch, view, final }: Presence,
+  known: PeerStanding | undefined,
+): void {
+  const hasVoted = epoch === epochOf(machine) && (machine.lastVote.get(peer) ?? -1) >= view;
+  const isElsewhere =
+    known?.epoch !== epoch ||
+    view < known.view ||
+    final < known.final ||
+    machine.now > known.heardAt + heardMs;
+  if (!hasVoted || !isElsewhere || !isMember(machine) || machine.returning.has(peer)) return;
+  machine.returning.set(peer, machine.now);
+  if (!machine.timers.has('remind')) setTimer(machine, 'remind', machine.now + remindDelayMs);
+  machine.out.repeated.push(...votesBy(machine, peer, view));
+}
+
+/**
+ * Answers a peer whose presence shows that it lags: with certificates, when it is in our epoch; our presence tells it
+ * to sync. By one step it may just not have heard yet.
+ */
+export function answer(machine: Machine, presence: Presence, known: PeerStanding | undefined): void {
+  const { peer, epoch, view, final } = presence;
   const { settled, progressAt, roundStartedAt, now } = machine;
+  giveBack(machine, presence, known);
   const isBehind = (its: number, ours: number, since: number): boolean =>
     its < ours - 1 || (its < ours && now >= since + assistMs);
   const lagsInViews = epoch === epochOf(machine) && isBehind(view, machine.view, roundStartedAt);
   const lagsInBlocks = isBehind(final, settled.block.height, progressAt);
   const peerClass = classOf(machine, peer);
   const assistedAt = machine.assistedAt.get(peerClass) ?? Number.NEGATIVE_INFINITY;
-  if (!isMember(machine) || machine.now < assistedAt + assistMs) return;
+  if (!(isMember(machine) || isFormerVoter(machine)) || machine.now < assistedAt + assistMs) return;
   if (!lagsInBlocks && !lagsInViews) return;
   machine.assistedAt.set(peerClass, machine.now);
   sendPresence(machine, worthSaying(machine));
   machine.out.repeated.push(...certificatesFrom(machine, view));
-  const forgot = lagsInViews && (machine.lastVote.get(peer) ?? -1) > view;
+  const forgot = lagsInViews && (machine.lastVote.get(peer) ?? -1) >= view;
   if (forgot) machine.out.repeated.push(...votesBy(machine, peer, view));
 }
 
@@ -214,7 +250,8 @@ function hasItsTurn(machine: Machine): boolean {
  * votes back: it may have been restored from a backup.
  */
 export function rebroadcast(machine: Machine): void {
-  const speaks = !isCalm(machine) || hasItsTurn(machine) || machine.now >= showsItselfAt(machine);
+  const isFormer = isFormerVoter(machine);
+  const speaks = isFormer || !isCalm(machine) || hasItsTurn(machine) || machine.now >= showsItselfAt(machine);
   if (speaks) repeatPresence(machine);
   const pending = pendingOwn(machine);
   const statements = machine.out.repeated;
@@ -223,7 +260,7 @@ export function rebroadcast(machine: Machine): void {
   for (const { statement } of machine.changes.values()) statements.push(statement);
   statements.push(...openEvidence(machine));
   statements.push(...openingStatements(machine));
-  if (!isMember(machine)) return;
+  if (!isMember(machine) && !isFormer) return;
   for (const view of [machine.view - 1, machine.view]) {
     const proposal = ownProposal(machine, view);
     if (proposal) statements.push(proposal);

@@ -9,11 +9,12 @@ import { isInvalid } from './blobs.ts';
 import { chargeCheck, mayCheck, type OpenKind } from './budget.ts';
 import { checkCertificate } from './certificate.ts';
 import { type Change, forgedChange } from './change.ts';
-import { deferredMax, verifiedMax } from './defaults.ts';
+import { verifiedMax } from './defaults.ts';
+import { defer } from './deferred.ts';
 import { ProtocolError } from './errors.ts';
 import { checkEvidence } from './evidence.ts';
 import { equalBytes } from './fields.ts';
-import { knowsOpening, noteOpening } from './gather.ts';
+import { knowsOpening, needlessOpening, noteOpening } from './gather.ts';
 import type { Verdict } from './index.ts';
 import { encodeInvitation } from './invitation.ts';
 import { keyOf, memberOf } from './ledger-state.ts';
@@ -44,6 +45,7 @@ import {
   slotOf,
 } from './views.ts';
 import { type EpochId, isSameEpoch } from './vote.ts';
+import { ownVoteKey } from './vote-key.ts';
 
 export interface Judgement {
   readonly verdict: Verdict;
@@ -143,11 +145,13 @@ function verifiedKey({ rules }: Machine, by: PeerId | undefined, bytes: Uint8Arr
   return `${by} ${digest}`;
 }
 
-/** Checks a signature once; a statement that is repeated costs a hash. Votes and proposals are signed by vote keys. */
-function isSigned(machine: Machine, statement: SignedStatement): boolean {
-  const { kind, signer, signed, signature, bytes } = statement;
-  const votes = kind === 'vote' || kind === 'proposal';
-  const by = votes ? voteKeyOf(machine, statement) : signer;
+/** Checks a signature once; a statement that is repeated costs a hash. */
+function isSigned(
+  machine: Machine,
+  statement: SignedStatement,
+  by = keyOfSigner(machine, statement),
+): boolean {
+  const { signed, signature, bytes } = statement;
   const key = verifiedKey(machine, by, bytes);
   if (machine.verified.has(key)) return true;
   if (by === undefined || !machine.rules.verify(by, signed, signature)) return false;
@@ -155,6 +159,12 @@ function isSigned(machine: Machine, statement: SignedStatement): boolean {
   keepAtMost(machine.verified, verifiedMax);
   return true;
 }
+
+/** Votes and proposals are signed by vote keys. */
+const keyOfSigner = (machine: Machine, statement: SignedStatement): PeerId | undefined =>
+  statement.kind === 'vote' || statement.kind === 'proposal'
+    ? voteKeyOf(machine, statement)
+    : statement.signer;
 
 /**
  * The key that a vote or proposal must be signed by: the one in the ledger, or in small epochs the one that it brings
@@ -205,15 +215,20 @@ function receivePresence(machine: Machine, statement: Extract<Statement, { kind:
   const problem = problemOfSignature(machine, statement);
   if (problem) return problem;
   const repeated = isRepeated(machine, presence);
+  const known = machine.peers.get(presence.peer);
   if (!repeated) notePresence(machine, presence);
-  if (presence.opening === openingOf(machine)) answer(machine, presence);
+  if (presence.opening === openingOf(machine)) answer(machine, presence, known);
   return repeated ? ignore('known presence') : accept;
 }
 
 /** Keeps a statement of the next epoch until ours ends; anything else of another epoch is stale or unknown. */
-function otherEpoch(machine: Machine, { epoch }: EpochId, bytes: Uint8Array): Judgement {
+function otherEpoch(
+  machine: Machine,
+  { epoch }: EpochId,
+  statement: Extract<Statement, { kind: 'vote' | 'proposal' | 'certificate' }>,
+): Judgement {
   const ours = epochIdOf(machine).epoch;
-  if (epoch === ours + 1 && machine.deferred.length < deferredMax) machine.deferred.push(bytes);
+  if (epoch === ours + 1) defer(machine, statement);
   return ignore(`epoch ${epoch}, ours is ${ours}`);
 }
 
@@ -221,7 +236,7 @@ function receiveProposal(machine: Machine, statement: Extract<Statement, { kind:
   const { proposal, bytes } = statement;
   const forged = lookForConflict(machine, statement);
   if (forged) return forged;
-  if (!isSameEpoch(proposal, epochIdOf(machine))) return otherEpoch(machine, proposal, bytes);
+  if (!isSameEpoch(proposal, epochIdOf(machine))) return otherEpoch(machine, proposal, statement);
   if (!isOpenView(machine, proposal.view)) return ignore(`proposal of view ${proposal.view}`);
   if (proposal.proposer !== proposerOfView(machine, proposal.view)) return reject('proposal out of turn');
   if (proposal.header.epoch !== proposal.epoch || !equalBytes(proposal.header.run, machine.rules.runDigest))
@@ -238,12 +253,10 @@ function lookForConflict(
   machine: Machine,
   statement: Extract<SignedStatement, { kind: 'vote' | 'proposal' }>,
 ): Judgement | undefined {
-  const kept = contradicted(machine, statement);
-  if (!kept) return undefined;
-  const place = statement.kind === 'vote' ? statement.vote : statement.proposal;
-  const isOurs = isSameEpoch(place, epochIdOf(machine));
-  if (isOurs && !isSigned(machine, statement)) return reject(`${statement.kind} with a wrong signature`);
-  accuseOf(machine, statement, kept);
+  const rival = contradicted(machine, statement);
+  if (!rival) return undefined;
+  if (!isSigned(machine, statement, rival.key)) return reject(`${statement.kind} with a wrong signature`);
+  accuseOf(machine, statement, rival);
   return undefined;
 }
 
@@ -261,17 +274,14 @@ function receiveEvidence(
 }
 
 function receiveVote(machine: Machine, statement: Extract<Statement, { kind: 'vote' }>): Judgement {
-  const { vote, bytes } = statement;
+  const { vote } = statement;
   const forged = lookForConflict(machine, statement);
   if (forged) return forged;
-  if (!isSameEpoch(vote, epochIdOf(machine))) return otherEpoch(machine, vote, bytes);
+  if (!isSameEpoch(vote, epochIdOf(machine))) return otherEpoch(machine, vote, statement);
   const late = isLateVote(machine, vote);
   if (!late && !isOpenView(machine, vote.view)) return ignore(`vote of view ${vote.view}`);
   if (!votersOf(machine).includes(vote.voter)) return reject('vote by somebody who is no voter');
-  if (vote.voter === machine.init.self) {
-    noticeOwn(machine, statement);
-    return ignore('own vote');
-  }
+  if (vote.voter === machine.init.self) return receiveOwnVote(machine, statement);
   if (machine.views.get(vote.view)?.[vote.choice].has(vote.voter)) return ignore('known vote');
   if (!isSigned(machine, statement)) return reject('vote with a wrong signature');
   if (late) {
@@ -284,13 +294,21 @@ function receiveVote(machine: Machine, statement: Extract<Statement, { kind: 'vo
   return accept;
 }
 
+/** A vote in our name may tell that we have forgotten it. One that no key of ours has signed is a forgery as any. */
+function receiveOwnVote(machine: Machine, statement: Extract<Statement, { kind: 'vote' }>): Judgement {
+  if (!isSigned(machine, statement, ownVoteKey(machine).key) && !isSigned(machine, statement))
+    return reject('vote with a wrong signature');
+  noticeOwn(machine, statement);
+  return ignore('own vote');
+}
+
 function receiveCertificate(
   machine: Machine,
   statement: Extract<Statement, { kind: 'certificate' }>,
 ): Judgement {
-  const { certificate, bytes } = statement;
+  const { certificate } = statement;
   const { view, choice } = certificate;
-  if (!isSameEpoch(certificate, epochIdOf(machine))) return otherEpoch(machine, certificate, bytes);
+  if (!isSameEpoch(certificate, epochIdOf(machine))) return otherEpoch(machine, certificate, statement);
   if (view <= machine.floor) return ignore(`certificate of view ${view}`);
   const slot = machine.views.get(view);
   const known =
@@ -314,9 +332,12 @@ function receiveOpening(machine: Machine, opening: Opening): Judgement {
   const misplaced = misplacedOpening(opening, machine.settled);
   if (misplaced) return ignore(misplaced);
   if (opening.signatures.length === 0 || knowsOpening(machine, opening)) return ignore('known opening');
+  const needless = needlessOpening(machine, opening);
+  if (needless) return ignore(needless);
   const forged = forgedOpening(opening, machine.rules);
   if (forged) return reject(forged);
-  return noteOpening(machine, opening) ? accept : ignore('too many openings');
+  noteOpening(machine, opening);
+  return accept;
 }
 
 function receiveChange(machine: Machine, change: Change, bytes: Uint8Array): Judgement {

@@ -257,6 +257,7 @@ function viewOf(door: MachineDoor, regular: Machine, active: Machine, life: Life
     ...provisional,
     role: view.role,
     opens: view.opens,
+    rekeys: view.rekeys,
     final: view.final,
     tokens: view.tokens,
     head: { block: headOf(active).block.id, height: headOf(active).block.height },

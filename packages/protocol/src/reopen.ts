@@ -2,7 +2,15 @@
 import { undoAll } from './follow.ts';
 import { noteOpening, reportRecovery } from './gather.ts';
 import { type Machine, report } from './machine.ts';
-import { encodeOpening, misplacedOpening, type Opening, openedRecord, signaturesMissing } from './opening.ts';
+import { noteRekeys } from './memory.ts';
+import {
+  encodeOpening,
+  misplacedOpening,
+  type Opening,
+  openedRecord,
+  openingName,
+  signaturesMissing,
+} from './opening.ts';
 import { openViews } from './settle.ts';
 
 const founded = (machine: Machine): Opening | undefined =>
@@ -13,15 +21,25 @@ const founded = (machine: Machine): Opening | undefined =>
       !misplacedOpening(opening, machine.settled),
   );
 
+/** Takes what the driver was given, once we stand at its block; tells when the run has gone on without it. */
+function takeGiven(machine: Machine): void {
+  const { given, settled } = machine;
+  if (!given || given.height > settled.block.height) return;
+  machine.given = undefined;
+  if (misplacedOpening(given, settled) === undefined) {
+    noteOpening(machine, given);
+    return;
+  }
+  const name = openingName(given);
+  if (settled.state.recoveries.some(({ opening }) => opening === name)) return;
+  reportRecovery(machine, given, 'overtaken', given.height);
+}
+
 /** Goes on by an opening that enough founders signed. Returns whether it did. */
 export function reopen(machine: Machine): boolean {
   if (machine.decided.length > 0 || machine.installing || machine.diverged || machine.provisional)
     return false;
-  const { given } = machine;
-  if (given && !misplacedOpening(given, machine.settled)) {
-    noteOpening(machine, given);
-    machine.given = undefined;
-  }
+  takeGiven(machine);
   const opening = machine.openings.size > 0 ? founded(machine) : undefined;
   if (!opening) return false;
   undoAll(machine);
@@ -32,6 +50,9 @@ export function reopen(machine: Machine): boolean {
   const before = machine.settled;
   machine.settled = openedRecord(machine.rules, before, opening);
   machine.records.set(before.block.id, machine.settled);
+  noteRekeys(machine, machine.settled);
+  machine.executions.clear();
+  machine.plan = undefined;
   openViews(machine, before.next.epoch, -1);
   machine.progressAt = machine.now;
   reportRecovery(machine, opening, 'reopened', height);

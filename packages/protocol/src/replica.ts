@@ -4,13 +4,16 @@ import { notarizeEmpty, noticeQuorum, proposeEmpty } from './adopt.ts';
 import { finalize, notarize, propose, proposeAt, resolveProposals, skip } from './agree.ts';
 import { fetchOf, holdOwn, isBlob, isInvalid, onBlob, retryFetches } from './blobs.ts';
 import { ancestorAt, type Rules } from './block-record.ts';
-import { greetDelayMs, listenMs, remindDelayMs, startupMs } from './defaults.ts';
+import { assertBounds } from './bounds.ts';
+import { greetDelayMs, remindDelayMs, startupMs } from './defaults.ts';
+import { takeDeferred } from './deferred.ts';
 import { ProtocolError } from './errors.ts';
 import { follow, nextExecuteRetry, onExecuted } from './follow.ts';
 
 import type { Effect, Replica, ReplicaComponents, ReplicaEvent, ReplicaInit, ReplicaView } from './index.ts';
 import { checkInvitation, parseInvitation } from './invitation.ts';
 import { readBase } from './ledger-base.ts';
+import { listen, noteParting, noteSynced } from './listen.ts';
 import {
   createMachine,
   epochOf,
@@ -24,10 +27,12 @@ import {
 } from './machine.ts';
 import { forgedOpening, parseOpening } from './opening.ts';
 import { expireOwn, pendingOwn } from './own.ts';
+import { renewalsOf } from './pending-changes.ts';
 import { addToPool, askForDeltas } from './pool.ts';
 import {
   holdingsChanged,
   holdingsWait,
+  isVoter,
   messagesOf,
   nextRebroadcast,
   publishHoldings,
@@ -45,7 +50,7 @@ import { ownRequests, signContribution } from './sign.ts';
 import { isOriented, witnessedFinal } from './standing.ts';
 import { start } from './start.ts';
 import { decodeStatement, encodeInvitationStatement } from './statement.ts';
-import { considerSync, onSynced } from './sync.ts';
+import { catchesUp, considerSync, onSynced } from './sync.ts';
 import { advanceView } from './views.ts';
 
 /** A replica of the run at genesis; its first event is `start`. */
@@ -109,7 +114,7 @@ function take(machine: Machine, event: ReplicaEvent): Effect[] {
       onExecuted(machine, event.request, event.tensors);
       return [];
     case 'synced':
-      onSynced(machine, event.from, event.entries);
+      takeSynced(machine, event);
       return [];
     case 'installed':
       onInstalled(machine, event.block, event.ledger);
@@ -126,6 +131,7 @@ function take(machine: Machine, event: ReplicaEvent): Effect[] {
     case 'disconnected':
       machine.connected.delete(event.peer);
       machine.returning.delete(event.peer);
+      noteParting(machine);
       return [];
     case 'invited':
       takeInvited(machine, event.invitation);
@@ -152,6 +158,13 @@ function takeTimer(machine: Machine, name: string): void {
   else if (name === 'holdings') publishHoldings(machine);
   else if (name === 'greet') machine.timers.set('rebroadcast', machine.now);
   else if (name === 'remind') remind(machine);
+}
+
+function takeSynced(machine: Machine, { from, entries }: Extract<ReplicaEvent, { kind: 'synced' }>): void {
+  const epoch = epochOf(machine);
+  const wasAtGenesis = tipOf(machine) === machine.genesis;
+  onSynced(machine, from, entries);
+  noteSynced(machine, epoch, wasAtGenesis);
 }
 
 function takeContributed(machine: Machine, { draft }: Extract<ReplicaEvent, { kind: 'contributed' }>): void {
@@ -268,21 +281,28 @@ function settleDown(machine: Machine, epochBefore: number): void {
   for (;;) {
     const wasReady = machine.readyAt;
     let changed = false;
-    for (const step of machine.dormant ? dormantSteps : steps) changed = step(machine) || changed;
+    for (const step of machine.dormant ? dormantSteps : steps) {
+      for (; epochOf(machine) !== epoch; changed = true) {
+        epoch = epochOf(machine);
+        replayDeferred(machine);
+      }
+      changed = step(machine) || changed;
+    }
     if (machine.readyAt !== undefined && wasReady !== machine.readyAt) publishReadiness(machine);
-    if (epochOf(machine) !== epoch) changed = replayDeferred(machine) || changed;
-    epoch = epochOf(machine);
     if (!changed) break;
-    assert(++turns < turnsMax, 'the replica comes to rest');
+    assert(++turns < turnsMax, 'G3: the replica comes to rest');
   }
   askInstall(machine);
   schedule(machine);
+  assert((machine.timers.get('rebroadcast') ?? 0) > machine.now, 'G3: who waits will speak again');
+  assert(catchesUp(machine), 'G7: who is behind catches up');
+  assertBounds(machine);
 }
 
-function replayDeferred(machine: Machine): boolean {
-  for (const bytes of machine.deferred.splice(0))
+/** What came of this epoch before it was open is known before anything is signed in it. */
+function replayDeferred(machine: Machine): void {
+  for (const bytes of takeDeferred(machine))
     receiveStatement(machine, decodeStatement(bytes, machine.rules.hash));
-  return true;
 }
 
 const earliest = (...times: (number | undefined)[]): number | undefined => {
@@ -306,16 +326,7 @@ function schedule(machine: Machine): void {
   setTimer(machine, 'startup', machine.heard ? undefined : machine.startedAt + startupMs);
   setTimer(machine, 'rebroadcast', nextRebroadcast(machine));
   setTimer(machine, 'listen', later(machine.signsFrom));
-}
-
-/** Who starts again with what it has signed listens first to a voter, if there is another one. */
-function listen(machine: Machine): boolean {
-  if (machine.signsFrom !== undefined) return false;
-  const { self } = machine.init;
-  const others = votersOf(machine).filter((voter) => voter !== self);
-  if (others.length > 0 && !others.some((voter) => machine.connected.has(voter))) return false;
-  machine.signsFrom = others.length > 0 ? machine.now + listenMs : machine.now;
-  return true;
+  if (isVoter(machine)) machine.votedAt = machine.now;
 }
 
 function drain(machine: Machine): Effect[] {
@@ -356,6 +367,7 @@ function viewOf(machine: Machine): ReplicaView {
     epoch: epochOf(machine),
     view: machine.view,
     opens: machine.settled.next,
+    rekeys: renewalsOf(machine),
     members: membersOf(machine),
     voters: votersOf(machine),
     head: { block: head.id, height: head.height },

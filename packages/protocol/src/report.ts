@@ -29,7 +29,8 @@ export type Report =
   | { readonly kind: 'provisional'; readonly height: number; readonly contributions: readonly Contribution[] }
   | {
       readonly kind: 'recovery';
-      readonly state: 'opened' | 'abandoned' | 'adopted' | 'reopened';
+      /** `overtaken`: founders opened at a block that is no longer the newest final one; nothing came of it. */
+      readonly state: 'opened' | 'abandoned' | 'adopted' | 'reopened' | 'overtaken';
       readonly opening: Cid;
       readonly listed: readonly PeerId[];
       /** Of the fork. */

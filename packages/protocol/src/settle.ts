@@ -1,6 +1,7 @@
 /**
  * Finality: which blocks a finalize certificate decides, storing them, opening the next epoch, installing a snapshot.
  */
+import { assert } from '@murmuration/base';
 import { keepDecided } from './accuse.ts';
 import { failedFetches, isHeld, sweepBlobs } from './blobs.ts';
 import { ancestorAt, type BlockRecord, isSameBlock } from './block-record.ts';
@@ -11,6 +12,8 @@ import { installTimeoutMs, replayAttempts, replayMax, replayMin } from './defaul
 import { undoAll } from './follow.ts';
 import type { LedgerEntry } from './index.ts';
 import { encodeEntry } from './ledger-entry.ts';
+import { recentNames } from './ledger-state.ts';
+import { isListening, listenAnew } from './listen.ts';
 import { epochOf, isStopped, type Machine, report, tipOf } from './machine.ts';
 import { noteRekeys } from './memory.ts';
 import { ownIn, settleOwn } from './own.ts';
@@ -54,6 +57,7 @@ export function extendDecided(machine: Machine, record: BlockRecord, view: numbe
   const path: BlockRecord[] = [];
   for (let at: BlockRecord | undefined = record; at && !isSameBlock(at, tip); at = at.parent)
     path.unshift(at);
+  assert(path[0]?.block.parent === tip.block.id, 'G1: what is decided continues the final chain');
   machine.decided.push(...path);
   openViews(machine, epoch, view);
 }
@@ -78,6 +82,7 @@ export function openViews(machine: Machine, epochBefore: number, view: number): 
     machine.views.clear();
     machine.lastVote.clear();
     machine.pendingFinality = undefined;
+    if (isListening(machine)) listenAnew(machine);
     if (machine.later.length > 0) restoreSignatures(machine, machine.later);
   }
   for (const [at, slot] of machine.views) {
@@ -92,7 +97,8 @@ export function openViews(machine: Machine, epochBefore: number, view: number): 
 export function settle(machine: Machine): boolean {
   let changed = false;
   while (machine.decided[0] && isSameBlock(machine.applied[0], machine.decided[0])) {
-    machine.applied.shift();
+    const { root } = machine.applied.shift() as BlockRecord;
+    assert(root === 'equal', 'G2: what is final here has the root that we have computed');
     settleBlock(machine, machine.decided.shift() as BlockRecord, true);
     changed = true;
   }
@@ -100,8 +106,17 @@ export function settle(machine: Machine): boolean {
   return changed;
 }
 
+function assertFollows({ settled }: Machine, { block }: BlockRecord): void {
+  assert(block.height === settled.block.height + 1, 'G8: no final block is left out');
+  assert(block.parent === settled.block.id, 'G1: a final block continues the final chain');
+  const names = recentNames(settled.state);
+  const isNew = block.contributions.every(({ cid, blob }) => !names.has(cid) && !names.has(blob));
+  assert(isNew, 'G4: no work is certified twice');
+}
+
 function settleBlock(machine: Machine, record: BlockRecord, applied: boolean): void {
   const { block, changes, state, finality } = record;
+  assertFollows(machine, record);
   machine.settled = record;
   const bytes = encodeEntry(machine.rules.runDigest, record, finality);
   const { height, contributions, stateRoot } = block;
@@ -209,7 +224,7 @@ export function skipToSnapshot(machine: Machine): boolean {
 /** Asks for the snapshot once no more ledger entries are on their way. */
 export function askInstall(machine: Machine): void {
   const { installing } = machine;
-  if (!installing || machine.syncing || machine.now < installing.askedAt + installTimeoutMs) return;
+  if (!installing || machine.syncing?.isLikely || machine.now < installing.askedAt + installTimeoutMs) return;
   const { block, height, tensors, own } = installing;
   const from = aheadOf(machine, height);
   if (from.length === 0 && !machine.repairing) return;

@@ -53,7 +53,14 @@ import {
   type StatePart,
   stateLeafCount,
 } from './ledger-state.ts';
-import { forgedOpening, openingName, parseOpening, signaturesMissing } from './opening.ts';
+import {
+  forgedOpening,
+  openingName,
+  parseOpening,
+  rekeyed,
+  signaturesMissing,
+  staleRekeyIn,
+} from './opening.ts';
 import type { EpochId } from './vote.ts';
 
 export const shareProofVersion = 1;
@@ -234,9 +241,9 @@ function passOpening(rules: Rules, at: Standing, step: Fields): Standing {
     bad(`opening at height ${opening.height} that goes on from nowhere`);
   const missing = opening.authority === 'founders' ? signaturesMissing(opening, rules.run) : Number.NaN;
   if (missing !== 0) bad('opening without the founders');
-  const problem = forgedOpening(opening, rules);
+  const problem = forgedOpening(opening, rules) ?? staleRekeyIn(opening, { members });
   if (problem) bad(problem);
-  const left = members.filter(({ peer }) => listed.includes(peer));
+  const left = rekeyed(members, opening).filter(({ peer }) => listed.includes(peer));
   if (left.length < listed.length) bad('opening that lists somebody who is no member');
   const electorate = openEpoch(rules.run, { ...genesisState(rules.run), epoch: epoch + 1, members: left });
   return { epoch: { epoch: epoch + 1, opened: openingName(opening) }, block, height, electorate };

@@ -1,6 +1,7 @@
 /** What this peer signs. Every signature is durable before it is sent, and sent again as the same bytes. */
-import { encodeCbor } from '@murmuration/base';
+import { assert, encodeCbor } from '@murmuration/base';
 import type { BlockRecord } from './block-record.ts';
+import { derived } from './counted-map.ts';
 import { contributionsPerAuthorMax } from './defaults.ts';
 import type { BlockId, ContributionDraft } from './index.ts';
 import { memberOf } from './ledger-state.ts';
@@ -40,6 +41,17 @@ export const ownVote = (machine: Machine, view: number, choice: Choice): Uint8Ar
 export const ownProposal = (machine: Machine, view: number): Uint8Array | undefined =>
   machine.own.proposals.get(`${epochOf(machine)}/${view}`)?.bytes;
 
+const excluded: { readonly [Each in Choice]: readonly Choice[] } = {
+  notarize: ['notarize'],
+  skip: ['skip', 'finalize'],
+  finalize: ['finalize', 'skip'],
+};
+
+function assertNew(machine: Machine, choice: Choice, view: number): void {
+  for (const other of excluded[choice])
+    assert(!ownVote(machine, view, other), 'G8: a vote contradicts nothing that was signed');
+}
+
 /** Signs a vote that the rules allow; the caller counts it. */
 export function signVote(
   machine: Machine,
@@ -47,6 +59,12 @@ export function signVote(
   view: number,
   block: BlockId | undefined,
 ): { readonly vote: Vote; readonly signature: Uint8Array; readonly rekey: RekeyRequest | undefined } {
+  assertNew(machine, choice, view);
+  const { root = 'equal' } = (block !== undefined && machine.records.get(block)) || {};
+  assert(
+    choice !== 'notarize' || machine.dormant !== undefined || root === 'equal',
+    'G2: a vote is for a root that we have computed',
+  );
   const id = epochIdOf(machine);
   const vote: Vote = { ...id, view, choice, block, voter: machine.init.self };
   const signed = encodeSigned('vote', voteBody(machine.rules.runDigest, vote), ownVoteKey(machine).sign);
@@ -66,6 +84,7 @@ export function signProposal(
   proposal: Omit<Proposal, 'header'>,
   list: Uint8Array,
 ): Uint8Array {
+  assert(!ownProposal(machine, proposal.view), 'G8: a proposal is the only one of its view');
   const signed = encodeProposal(machine.rules.runDigest, proposal, {
     hash: machine.rules.hash,
     sign: ownVoteKey(machine).sign,
@@ -120,7 +139,12 @@ export function retainSignatures(machine: Machine): void {
 /**
  * The renewal that our vote key needs to count: none when the ledger knows the key, or when it is of no use any more.
  */
-function ownRekey(machine: Machine): RekeyRequest | undefined {
+export const ownRekey: (machine: Machine) => RekeyRequest | undefined = derived(
+  (machine) => [tipOf(machine).state, machine.forgotten, ownVoteKey(machine).key],
+  signRekey,
+);
+
+function signRekey(machine: Machine): RekeyRequest | undefined {
   const { init, rules, components } = machine;
   const member = memberOf(tipOf(machine).state, init.self);
   const { key, sign: signByNewKey } = ownVoteKey(machine);

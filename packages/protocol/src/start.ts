@@ -7,10 +7,12 @@ import { ProtocolError } from './errors.ts';
 import { restoreOpening } from './gather.ts';
 import type { BlockId, DurableRecord, LedgerEntry, ReplicaEvent } from './index.ts';
 import { decodeAnnouncement, decodeEntry } from './ledger-entry.ts';
+import { listenAnew } from './listen.ts';
 import { type Machine, tipOf } from './machine.ts';
 import { noteRekeys, restoreMemory } from './memory.ts';
 import { misplacedOpening, openedRecord, parentOf, parseOpening } from './opening.ts';
 import { isIncluded } from './own.ts';
+import { restoreRenewals } from './pending-changes.ts';
 import { addToPool } from './pool.ts';
 import { storedExpiry } from './recovery-records.ts';
 import { noteSnapshot } from './repair.ts';
@@ -30,9 +32,11 @@ export function start(machine: Machine, event: Start): void {
     for (const { key, bytes } of event.records)
       if (key.startsWith('opening/')) restoreOpening(machine, bytes);
     restoreEvidence(machine, event.records);
+    restoreRenewals(machine, event.records);
     for (const record of chain) noteRekeys(machine, record);
     restoreMemory(machine, event.records);
-    if (event.ledger.length + event.records.length > 0) machine.signsFrom = undefined;
+    if (event.ledger.length + event.records.length > 0) listenAnew(machine);
+    if (tipOf(machine).parent?.state.voters.includes(machine.init.self)) machine.votedAt = machine.now;
   } catch (cause) {
     if (!(cause instanceof ProtocolError) && !(cause instanceof DigestError)) throw cause;
     throw new ProtocolError(`cannot start: ${cause.message}`, { code: 'bad-start' }, { cause });
@@ -152,6 +156,7 @@ function restoreReopening(machine: Machine, records: readonly DurableRecord[]): 
   machine.decided = place(machine.decided);
   machine.applied = place(machine.applied);
   if (machine.settled === tip) machine.settled = opened;
+  noteRekeys(machine, opened);
   openViews(machine, tip.next.epoch, -1);
 }
 

@@ -174,7 +174,7 @@ const digestOfNames = (contributions: readonly Cid[], hash: Hash): Uint8Array =>
   hash(concat(contributions.map(digestOfCid)));
 
 /** What the proposer signs: block and contributions by a hash each, so that two proposals make short evidence. */
-export const proposalBody = (
+const proposalBody = (
   run: Uint8Array,
   { epoch, opened, view, after, block, contributions, proposer }: Omit<Proposal, 'header' | 'headerBytes'>,
   hash: Hash,

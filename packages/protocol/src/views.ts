@@ -14,7 +14,8 @@ import type { Choice, Vote } from './vote.ts';
 export function slotOf(machine: Machine, view: number): ViewSlot {
   let slot = machine.views.get(view);
   if (!slot) {
-    slot = { of: epochIdOf(machine), notarize: new Map(), skip: new Map(), finalize: new Map() };
+    const { next: of, state } = tipOf(machine);
+    slot = { of, state, notarize: new Map(), skip: new Map(), finalize: new Map() };
     machine.views.set(view, slot);
   }
   return slot;

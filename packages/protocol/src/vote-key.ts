@@ -1,7 +1,9 @@
-/** By which key this peer votes, and whether it may. */
+/** By which keys this peer and others vote, and whose votes count. */
+import type { PeerId } from '@murmuration/base';
 import type { VoteKey } from './index.ts';
-import { keyOf } from './ledger-state.ts';
+import { keyOf, type LedgerState } from './ledger-state.ts';
 import { type Machine, tipOf, votersOf } from './machine.ts';
+import type { RekeyRequest } from './request.ts';
 import { renewalsMax } from './roster.ts';
 
 /** The key that this peer signs votes with; the ledger may know an older one. */
@@ -36,4 +38,30 @@ function mayVoteByNewKey(machine: Machine): boolean {
     ({ final, retryAt }) => final > height && retryAt <= machine.now,
   );
   return length > 1 || (machine.heard && !isAhead);
+}
+
+/** The renewal of another peer's vote key that waits for a block, as far as it was heard of. */
+export function renewalOf(machine: Machine, peer: PeerId): RekeyRequest | undefined {
+  const change = machine.changes.get(`rekey/${peer}`)?.change;
+  return change?.kind === 'rekey' ? change.request : undefined;
+}
+
+/** The key that a member votes by, as far as it is known. */
+const keyNow = (machine: Machine, peer: PeerId): PeerId | undefined =>
+  peer === machine.init.self
+    ? ownVoteKey(machine).key
+    : (renewalOf(machine, peer)?.key ?? keyOf(tipOf(machine).state, peer));
+
+/**
+ * How many of these voters can be in one certificate of an epoch in which members have these keys: of those with newer
+ * keys only so many count.
+ */
+export function countVotes(
+  machine: Machine,
+  peers: readonly PeerId[],
+  electorate: Pick<LedgerState, 'members' | 'voters'> = tipOf(machine).state,
+): number {
+  const renewed = peers.filter((peer) => keyNow(machine, peer) !== keyOf(electorate, peer)).length;
+  const counting = renewalsMax(machine.rules.run.quorum, electorate.voters.length);
+  return peers.length - renewed + Math.min(renewed, counting);
 }

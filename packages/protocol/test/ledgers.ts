@@ -7,6 +7,7 @@ import {
   type PeerId,
   type RunConfig,
   runDigest,
+  runIdOf,
 } from '@murmuration/base';
 import { createInvitation, signInvitation } from '@murmuration/protocol';
 import { createWalk } from '../src/audit.ts';
@@ -14,8 +15,9 @@ import { buildRecord, encodeList, listCid } from '../src/block-record.ts';
 import { certificateBody } from '../src/certificate.ts';
 import { decodeHeader, encodeHeader, type Header } from '../src/header.ts';
 import { decodeEntry, encodeEntry } from '../src/ledger-entry.ts';
-import { nextState, stateRootOf } from '../src/ledger-state.ts';
+import { type LedgerState, type Member, memberOf, nextState, stateRootOf } from '../src/ledger-state.ts';
 import { createOpening, openedRecord, parseOpening, signOpening } from '../src/opening.ts';
+import { encodeRekey } from '../src/request.ts';
 import { signedBytes } from '../src/signing.ts';
 import { voteBody } from '../src/vote.ts';
 import { type BusPeer, createBus, type Key } from './harness.ts';
@@ -123,21 +125,34 @@ export function forgeEntry(
   });
 }
 
+/** The renewal by which a member of a state votes by another key from now on. */
+export function rekeyOf(
+  { run, state }: { readonly run: RunConfig; readonly state: Pick<LedgerState, 'members'> },
+  { peer, components }: Key,
+  by: Key,
+): Uint8Array {
+  const { since, renewed } = memberOf(state, peer) as Member;
+  const terms = { run: runDigest(runIdOf(run)), peer, since, renewed: renewed + 1, key: by.peer };
+  return encodeRekey(terms, components.sign, by.components.sign);
+}
+
 /**
  * The ledger up to a final block, from which its founders opened an epoch of these peers anew: three empty blocks, each
- * certified by all of them. `signers` are the founders that signed.
+ * certified by all of them. `signers` are the founders that signed; `renewed` are new vote keys that it brings.
  */
 export function reopenLedger(
   { run, runId, entries, keys }: WrittenLedger,
   fork: number,
   listed: readonly PeerId[],
   signers: readonly PeerId[] = run.founders,
+  renewed: ReadonlyMap<PeerId, Key> = new Map(),
 ): Uint8Array[] {
   const { components } = keys[0] as Key;
   const keyOf = (peer: PeerId): Key => keys.find((key) => key.peer === peer) as Key;
   const walk = createWalk({ run, runId }, components);
   for (const entry of entries.slice(0, fork)) walk.take(entry);
-  const { next, block } = walk.tip;
+  const { next, block, state } = walk.tip;
+  const rekeys = [...renewed].map(([peer, key]) => rekeyOf({ run, state }, keyOf(peer), key));
   const terms = {
     runId,
     ...next,
@@ -145,6 +160,7 @@ export function reopenLedger(
     height: fork,
     attempt: 0,
     listed,
+    rekeys,
     authority: 'founders' as const,
   };
   const opening = signers.reduce(
@@ -185,7 +201,8 @@ export function reopenLedger(
     const { voters } = parent.state;
     const signatures = voters.map((voter) => {
       const body = voteBody(runDigest(runId), { ...vote, voter });
-      return keyOf(voter).components.sign(signedBytes('vote', body));
+      const { components: by } = renewed.get(voter) ?? keyOf(voter);
+      return by.sign(signedBytes('vote', body));
     });
     const certificate = { ...vote, signers: voters.map((_, index) => index), signatures, rekeys: [] };
     opened.push(encodeEntry(runDigest(runId), record, certificate));

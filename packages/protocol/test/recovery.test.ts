@@ -111,6 +111,26 @@ test('of two recoveries that meet the one with more signers, then the smaller na
   }
 });
 
+test('of two halves that went on without a quorum the work of one becomes regular, whoever returns first (G4, G7)', () => {
+  for (const seed of ['one', 'two', 'h 31']) {
+    const world = createWorld({ seed, members: 4, trainingMs, stallMs: 20_000 });
+    begin(world);
+    world.connected = split([0, 1], [2, 3]);
+    world.meet();
+    const rounds = (peer: WorldPeer): number => (recoveryOf(peer)?.final.height ?? 0) - finalOf(peer);
+    world.until('rounds of both', () => world.peers.every((peer) => rounds(peer) > 2), 120_000);
+    const [, , c, d] = world.peers as [WorldPeer, WorldPeer, WorldPeer, WorldPeer];
+    for (const peer of [c, d]) peer.kill();
+    for (const peer of [c, d]) peer.start();
+    heal(world);
+    assert.deepEqual(world.problems, [], seed);
+    const adopted = world.peers.filter(({ reports }) =>
+      reports.some((report) => report.kind === 'recovery' && report.state === 'adopted'),
+    );
+    assert.ok(adopted.length > 1, `${seed}: both gave up what they had certified`);
+  }
+});
+
 /** An opening by founders, as `murmur recover` makes it on several machines, one after another. */
 function openingBy(
   world: World,
@@ -171,6 +191,17 @@ test('an opening by founders is refused when one of them signed nothing, or in a
   assert.throws(() => a.handle({ kind: 'opening', opening }), /wrong signature/);
 });
 
+/** Four to seven members and a guest, who may go on without a quorum after 20 s. */
+const worldOf = (seed: string, random: Random): World =>
+  createWorld({
+    seed,
+    members: 4 + random.below(4),
+    guests: 1,
+    rounds: 4_000,
+    stallMs: 20_000,
+    trainingMs,
+  });
+
 /** Three times other sides, of members and of a guest who joins wherever it is; then the network is whole again. */
 function shuffle(world: World, random: Random, wait: (ms: number) => void): void {
   for (const peer of world.peers) peer.start();
@@ -186,14 +217,7 @@ function shuffle(world: World, random: Random, wait: (ms: number) => void): void
 for (const seed of ['1', '2', '3'])
   test(`every order of partitions ends in one ledger, and no work is lost or counted twice: seed ${seed} (G1, G4, G7, G8)`, () => {
     const random = createRandom(`partitions ${seed}`);
-    const world = createWorld({
-      seed,
-      members: 4 + random.below(4),
-      guests: 1,
-      rounds: 4_000,
-      stallMs: 20_000,
-      trainingMs,
-    });
+    const world = worldOf(seed, random);
     shuffle(world, random, (ms) => world.wait(ms));
     heal(world);
     assert.deepEqual(world.problems, []);
@@ -206,14 +230,7 @@ for (const seed of ['1', '2', '3'])
 for (const seed of ['1', '2', '3'])
   test(`crashes after any effect contradict nothing that was signed and end in one ledger: seed ${seed} (G1, G7, G8)`, () => {
     const random = createRandom(`crashes ${seed}`);
-    const world = createWorld({
-      seed,
-      members: 4 + random.below(4),
-      guests: 1,
-      rounds: 4_000,
-      stallMs: 20_000,
-      trainingMs,
-    });
+    const world = worldOf(seed, random);
     const down: { readonly peer: WorldPeer; readonly until: number }[] = [];
     const next = world.peers.map(() => 200 + random.below(3_000));
     world.crashes = (peer, effect) => {

@@ -162,6 +162,19 @@ describe('checkShareProof', () => {
     }
   });
 
+  test('counts votes by the new keys that an opening brings', () => {
+    const renewed = new Map([[peers[0], createKey(70)]]);
+    const listed = [peers[0], peers[1]];
+    const chain = reopenLedger(ledger, 3, listed, run.founders, renewed);
+    const prover = createShareProver({ run, runId }, components);
+    for (const entry of chain) assert.equal(prover.take(entry), undefined);
+    const walk = createWalk({ run, runId }, components);
+    for (const entry of chain) assert.equal(walk.take(entry).fault, undefined);
+    const share = checkShareProof(prover.prove(peers[0]), components);
+    assert.deepEqual([share.height, share.stateRoot], [6, walk.final.block.stateRoot]);
+    assert.equal(memberOf(walk.final.state, peers[0])?.key, createKey(70).peer);
+  });
+
   test('refuses an epoch that too few founders opened', () => {
     const few = reopenLedger(ledger, 3, [peers[0], peers[1]], run.founders.slice(0, 2));
     const prover = createShareProver({ run, runId }, { ...components });

@@ -41,7 +41,7 @@ export function createSignedWatch(
       if (kind === 'opening') {
         const opening = parseOpening(encodeCbor(body));
         if (opening.signatures.some((entry) => entry.peer === peer.id))
-          once(`opening ${opening.fork} ${opening.attempt}`, openingName(opening));
+          once(`opening ${opening.authority} ${opening.fork} ${opening.attempt}`, openingName(opening));
       }
     }
   };

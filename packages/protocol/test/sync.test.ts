@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { decodeCbor, encodeCbor } from '@murmuration/base';
-import { createReplica, type LedgerEntry, readLedgerEntry } from '@murmuration/protocol';
-import { type Bus, type BusPeer, createBus, createKey } from './harness.ts';
+import { cidOf, decodeCbor, encodeCbor, type PeerId, runDigest } from '@murmuration/base';
+import { createReplica, type Effect, type LedgerEntry, readLedgerEntry } from '@murmuration/protocol';
+import { installTimeoutMs } from '../src/defaults.ts';
+import { encodeMessage, encodeSigned, presenceBody } from '../src/statement.ts';
+import { type Bus, type BusPeer, createBus, createKey, type Key } from './harness.ts';
 
 function certified(rounds: number): { readonly bus: Bus; readonly ledger: readonly LedgerEntry[] } {
   const bus = createBus({ members: 4, run: { rounds } });
@@ -160,4 +162,63 @@ test('skipToSnapshot stores the entries before a snapshot and installs it', () =
   replica.handle({ kind: 'installed', block: install.block, height: 20 }, 30);
   assert.equal(replica.view.head.height, 20);
   assert.equal(install.tensors, readLedgerEntry((ledger[19] as LedgerEntry).bytes, bus.runId).tensors);
+});
+
+/** A newcomer, and what somebody tells it: that a block of this height is final. */
+function withClaims(rounds: number, snapshotEvery = 1_000) {
+  const bus = createBus({ members: 4, run: { rounds: 1_000, snapshotEvery } });
+  for (let round = 0; round < rounds; round++) bus.round();
+  const key = createKey(33);
+  const init = { run: bus.run, runId: bus.runId, self: key.peer, role: 'guest' as const };
+  const replica = createReplica(init, key.components);
+  replica.handle({ kind: 'start', records: [], ledger: [], applied: undefined }, 0);
+  const claim = ({ peer, components }: Key, final: number, now: number): readonly Effect[] => {
+    const block = cidOf(encodeCbor(['final', final]), 'dag-cbor');
+    const presence = { peer, epoch: 0, view: 0, head: final, final, block, holds: [], opening: null };
+    const bytes = encodeSigned('presence', presenceBody(runDigest(bus.runId), presence), components.sign);
+    return replica.handle({ kind: 'message', from: peer, bytes: encodeMessage([bytes]) }, now);
+  };
+  const [first, second] = bus.peers as [BusPeer, BusPeer];
+  return { replica, claim, first, second, liar: createKey(70) };
+}
+
+const askedIn = (effects: readonly Effect[]): readonly (readonly PeerId[])[] =>
+  effects.flatMap((effect) => (effect.kind === 'sync' ? [effect.from] : []));
+
+test('considerSync asks a member at once, whatever a stranger claims alone (G7)', () => {
+  const { claim, first, second, liar } = withClaims(3);
+  assert.deepEqual(askedIn(claim(liar, 900, 1_000)), [[liar.peer]]);
+  assert.deepEqual(askedIn(claim(first.key, 3, 1_500)), [[first.key.peer, liar.peer]]);
+  assert.deepEqual(askedIn(claim(second.key, 3, 2_000)), []);
+});
+
+test('considerSync takes what two strangers claim for likely, what one claims not (G7)', () => {
+  const { claim, liar } = withClaims(3);
+  assert.deepEqual(askedIn(claim(liar, 900, 1_000)), [[liar.peer]]);
+  const other = createKey(71);
+  assert.equal(askedIn(claim(other, 3, 1_500)).length, 1);
+  assert.equal(askedIn(claim(createKey(72), 3, 2_000)).length, 0);
+});
+
+test('onSynced asks those who had nothing after those who had', () => {
+  const { replica, claim, first, second } = withClaims(3);
+  assert.deepEqual(askedIn(claim(first.key, 3, 1_000)), [[first.key.peer]]);
+  claim(second.key, 3, 1_100);
+  const [from = []] = askedIn(replica.handle({ kind: 'timer', name: 'sync' }, 11_000));
+  assert.deepEqual(from, [second.key.peer]);
+  claim(first.key, 5, 11_500);
+  const entries = second.ledger.slice(0, 1);
+  const effects = replica.handle({ kind: 'synced', from: second.key.peer, entries }, 12_000);
+  assert.deepEqual(askedIn(effects), [[second.key.peer, first.key.peer]]);
+});
+
+test('askInstall asks again while a stranger alone claims that there are more entries (G7)', () => {
+  const { replica, claim, first, liar } = withClaims(24, 20);
+  claim(first.key, 24, 1_000);
+  const isInstall = ({ kind }: Effect): boolean => kind === 'install';
+  const asked = replica.handle({ kind: 'synced', from: first.key.peer, entries: first.ledger }, 2_000);
+  assert.ok(asked.some(isInstall));
+  const late = 2_000 + installTimeoutMs;
+  assert.deepEqual(askedIn(claim(liar, 900, late - 500)), [[liar.peer]]);
+  assert.ok(claim(first.key, 24, late + 500).some(isInstall));
 });

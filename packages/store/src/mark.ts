@@ -3,7 +3,7 @@
  * votes may not be the newest. Each opening leaves a new small file `mark` with a random number, and notes in the
  * ledger that number, which file it is (inode number, time of its last change) and which file the ledger is (inode
  * number, time of birth). A copy is another file; a ledger put back in place knows an older mark; a mark put back has
- * another time.
+ * another time. A key beside a new ledger has lost the old one, and counts as put back, too.
  *
  * What this takes for a copy is at worst a new vote key too many: `chmod` or a hard link is enough. Two things escape
  * it: a snapshot of the whole disk that is put back, and file systems without lasting inode numbers, where only the
@@ -47,6 +47,14 @@ export function isCopy(directory: string, database: Database): boolean {
   const known = factOf(database, 'mark');
   if (known === undefined || describe(directory) === known) return false;
   return numberIn(directory) !== factOf(database, 'marking');
+}
+
+/** A ledger that began beside an older key: its folder counts as a copy until it is marked with a new vote key. */
+export function markLost(database: Database): void {
+  database.atomically(() => {
+    putFact(database, 'marking', 'lost');
+    putFact(database, 'mark', 'lost');
+  });
 }
 
 /**

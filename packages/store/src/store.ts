@@ -9,7 +9,7 @@ import { createKeyFile, readIdentity } from './identity.ts';
 import type { Identity, Store, StoreInit } from './index.ts';
 import { createLedger, factOf, putFact } from './ledger.ts';
 import { lockFolder } from './lock.ts';
-import { isCopy, markFolder } from './mark.ts';
+import { isCopy, markFolder, markLost } from './mark.ts';
 import { createVoteKey, readVoteKey } from './vote-key.ts';
 
 /**
@@ -34,6 +34,8 @@ export function openStore(init: StoreInit): Store {
 
 function storeOf(init: StoreInit, database: Database, release: () => void): Store {
   const { directory, readOnly = false } = init;
+  const hasLostLedger = isKeyAlone(directory, database);
+  if (hasLostLedger && !readOnly) markLost(database);
   const identity = identityOf(directory, database, readOnly);
   const ledger = createLedger(database, directory);
   const mayBind = !readOnly || ledger.runId !== undefined;
@@ -49,7 +51,7 @@ function storeOf(init: StoreInit, database: Database, release: () => void): Stor
     database,
   );
   let voteKey = readVoteKey(directory, database, identity);
-  let isRestored = isCopy(directory, database);
+  let isRestored = hasLostLedger || isCopy(directory, database);
   if (!readOnly && !isRestored) markFolder(directory, database);
   let isOpen = true;
   return {
@@ -88,6 +90,11 @@ function storeOf(init: StoreInit, database: Database, release: () => void): Stor
     },
   };
 }
+
+/** Whether a key lies in a folder whose ledger is new: what it has signed was in another one. */
+const isKeyAlone = (directory: string, database: Database): boolean =>
+  factOf(database, 'peer') === undefined &&
+  statSync(join(directory, 'key'), { throwIfNoEntry: false }) !== undefined;
 
 /** Reads the key, or makes one for a new folder. A ledger holds the votes of one key only: another key is refused. */
 function identityOf(directory: string, database: Database, readOnly: boolean): Identity {

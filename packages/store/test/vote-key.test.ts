@@ -4,6 +4,7 @@ import {
   copyFileSync,
   cpSync,
   mkdirSync,
+  readdirSync,
   renameSync,
   rmSync,
   statSync,
@@ -86,6 +87,18 @@ test('isRestored is true after a backup was put in the place of a folder', (cont
   rmSync(directory, { recursive: true });
   cpSync(backup, directory, { recursive: true, preserveTimestamps: true });
   assert.equal(look(directory).isRestored, true);
+});
+
+test('isRestored is true until the key is renewed where the ledger was lost and the key was not (G5)', (context) => {
+  const directory = used(temporaryFolder(context));
+  for (const name of readdirSync(directory))
+    if (name.startsWith('ledger') || name === 'mark') rmSync(join(directory, name));
+  assert.deepEqual(look(directory), { isRestored: true, generation: 0 });
+  assert.equal(look(directory).isRestored, true, 'looking at it does not bring the ledger back');
+  const store = openStore({ directory });
+  store.renewVoteKey();
+  store.close();
+  assert.deepEqual(look(directory), { isRestored: false, generation: 1 });
 });
 
 test('isRestored is true after only the ledger was put back, into the same file', (context) => {

@@ -12,12 +12,17 @@ import { Lan, lanPort, whyNoNamespaces } from './lan.ts';
 import type { MemoryAt } from './memory.ts';
 import { type PartitionResult, playPartition, portsFor, slowPorts } from './partition.ts';
 
+/** What is said as JSON. */
 export interface Figures {
   readonly rounds: number;
   readonly kills: number;
   readonly equalRoots: boolean;
   readonly lostRounds: number;
   readonly contradictedVotes: number;
+}
+
+/** What the tables say beside it. */
+interface Details {
   /** Different votes and proposals that were seen, and statements with a wrong signature. */
   readonly votes: number;
   readonly proposals: number;
@@ -25,7 +30,14 @@ export interface Figures {
   readonly seconds: number;
   readonly seed: string;
   readonly memory: readonly MemoryAt[];
-  readonly partition?: Pick<PartitionResult, 'before' | 'during' | 'after' | 'secondsToHeal' | 'connectMs'>;
+  readonly partition:
+    | Pick<PartitionResult, 'before' | 'during' | 'after' | 'secondsToHeal' | 'connectMs'>
+    | undefined;
+}
+
+interface Result {
+  readonly figures: Figures;
+  readonly details: Details;
 }
 
 interface Plan {
@@ -80,9 +92,9 @@ export async function bench(options: readonly string[] = []): Promise<Figures> {
     roundsPerMark: Math.max(1, Math.ceil(plan.rounds / 10)),
     onNews,
   };
-  const figures = await (plan.namespaces ? inNamespaces(plan, common) : onLoopback(plan, common));
-  print(figures);
-  return figures;
+  const result = await (plan.namespaces ? inNamespaces(plan, common) : onLoopback(plan, common));
+  print(result);
+  return result.figures;
 }
 
 type Common = Pick<Parameters<typeof Fleet.create>[0], 'directory' | 'peers' | 'roundsPerMark' | 'onNews'>;
@@ -108,7 +120,7 @@ async function guarded<T extends { equalRoots: boolean }>(
   }
 }
 
-async function onLoopback(plan: Plan, common: Common): Promise<Figures> {
+async function onLoopback(plan: Plan, common: Common): Promise<Result> {
   const { rounds, secondsBetweenKills, seed, peers } = plan;
   const { graceMs, viewTimeoutMs } = defaults.training;
   const init = { ...common, rounds, graceMs, viewTimeoutMs, listen: () => '/ip4/127.0.0.1/tcp/0' };
@@ -117,10 +129,10 @@ async function onLoopback(plan: Plan, common: Common): Promise<Figures> {
   const { kills, ...outcome } = await guarded(fleet, undefined, () =>
     playKills(fleet, peers, { rounds, secondsBetweenKills, seed, onNews: common.onNews }),
   );
-  return figuresOf(fleet, { ...outcome, kills, seed, startedMs }, common);
+  return resultOf(fleet, { ...outcome, kills, seed, startedMs, partition: undefined }, common);
 }
 
-async function inNamespaces(plan: Plan, common: Common): Promise<Figures> {
+async function inNamespaces(plan: Plan, common: Common): Promise<Result> {
   const reason = whyNoNamespaces();
   if (reason) throw new CliError(`--namespaces: ${reason}`, { code: 'bad-option' });
   const { peers, seed } = plan;
@@ -152,11 +164,11 @@ async function inNamespaces(plan: Plan, common: Common): Promise<Figures> {
       onNews: common.onNews,
     }),
   );
-  const figures = figuresOf(fleet, { ...outcome, kills: 0, seed, startedMs }, common);
-  return { ...figures, partition: { before, during, after, secondsToHeal, connectMs } };
+  const partition = { before, during, after, secondsToHeal, connectMs };
+  return resultOf(fleet, { ...outcome, kills: 0, seed, startedMs, partition }, common);
 }
 
-interface Played {
+interface Played extends Pick<Details, 'partition'> {
   readonly equalRoots: boolean;
   readonly lostRounds: readonly number[];
   readonly height: number;
@@ -165,7 +177,7 @@ interface Played {
   readonly startedMs: number;
 }
 
-function figuresOf(fleet: Fleet, played: Played, { directory, onNews }: Common): Figures {
+function resultOf(fleet: Fleet, played: Played, { directory, onNews }: Common): Result {
   const { contradictions, counts } = fleet.witness;
   for (const { signer, epoch, view, first, second } of contradictions)
     onNews(`CONTRADICTION by ${signer} in epoch ${epoch}, view ${view}: ${first}, ${second}`);
@@ -173,23 +185,28 @@ function figuresOf(fleet: Fleet, played: Played, { directory, onNews }: Common):
   if (played.equalRoots && played.lostRounds.length + contradictions.length === 0) fleet.remove();
   else onNews(`the folders are kept in ${directory}`);
   return {
-    rounds: played.height,
-    kills: played.kills,
-    equalRoots: played.equalRoots,
-    lostRounds: played.lostRounds.length,
-    contradictedVotes: contradictions.length,
-    ...counts,
-    seconds: Math.round((performance.now() - played.startedMs) / 1_000),
-    seed: played.seed,
-    memory: fleet.memory.table(),
+    figures: {
+      rounds: played.height,
+      kills: played.kills,
+      equalRoots: played.equalRoots,
+      lostRounds: played.lostRounds.length,
+      contradictedVotes: contradictions.length,
+    },
+    details: {
+      ...counts,
+      seconds: Math.round((performance.now() - played.startedMs) / 1_000),
+      seed: played.seed,
+      memory: fleet.memory.table(),
+      partition: played.partition,
+    },
   };
 }
 
-function print({ memory, partition, ...figures }: Figures): void {
+function print({ figures, details: { memory, partition, ...more } }: Result): void {
   console.log(
     formatTable(
       ['what', 'figure'],
-      Object.entries(figures).map(([name, value]) => [name, String(value)]),
+      Object.entries({ ...figures, ...more }).map(([name, value]) => [name, String(value)]),
     ),
   );
   if (partition) {

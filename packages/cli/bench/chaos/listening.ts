@@ -1,7 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
+import type { ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Cid } from '@murmuration/base';
+import { exitInWords, launch } from '../../src/demo/launch.ts';
 import { CliError } from '../../src/errors.ts';
 
 export interface ListenerInit {
@@ -22,16 +22,18 @@ export class Listener {
   readonly #exited: Promise<void>;
   #stopping = false;
 
-  constructor({ runId, listen, bootstrap, launcher = [], onMessage, onEnd }: ListenerInit) {
-    const node = [process.execPath, '--conditions=murmuration-source', script, runId, listen, ...bootstrap];
-    const [program = process.execPath, ...rest] = [...launcher, ...node];
-    const child = spawn(program, rest, { stdio: ['pipe', 'pipe', 'inherit'] });
+  constructor({ runId, listen, bootstrap, launcher, onMessage, onEnd }: ListenerInit) {
+    const child = launch({
+      launcher,
+      args: ['--conditions=murmuration-source', script, runId, listen, ...bootstrap],
+      onLine: (line) => onMessage(Buffer.from(line, 'base64')),
+    });
+    child.stderr.pipe(process.stderr);
     this.#child = child;
-    createInterface({ input: child.stdout }).on('line', (line) => onMessage(Buffer.from(line, 'base64')));
     this.#exited = new Promise((resolve) => child.once('exit', () => resolve()));
     child.once('exit', (code, signal) => {
       if (this.#stopping) return;
-      onEnd(new CliError(`the listener ended with ${signal ?? `code ${code}`}`, { code: 'process-failed' }));
+      onEnd(new CliError(`the listener ended with ${exitInWords(code, signal)}`, { code: 'process-failed' }));
     });
   }
 

@@ -10,7 +10,7 @@ interface RecoverCommandOptions {
   readonly keep?: readonly string[];
 }
 
-const explain = ({ round, listed, dropped, needed, signed }: RecoveryPlan): string => `
+const explain = ({ round, listed, dropped, needed, signed, overtaken }: RecoveryPlan): string => `
 This reopens the run after round ${round}, without a vote of its members.
   who goes on    ${listed.join('\n                 ')}
   who is dropped ${dropped.join('\n                 ') || 'nobody'}
@@ -20,7 +20,14 @@ It is a reset of trust: the rounds up to ${round} stay as they are, from there o
 that no other history goes on from an earlier round. Rounds above ${round} that somebody else may have are given up.
 The ledger shows for ever that the founders did this, and who. Do it when the missing members will not come back, not
 while they might.
-`;
+${
+  overtaken === undefined
+    ? ''
+    : `
+This founder has signed an opening after round ${overtaken} before. The run has gone on since, so nothing
+came of it: this one replaces it, and nobody should sign that one any more.
+`
+}`;
 
 export function addRecover(program: Command): void {
   withJson(withStore(program.command('recover')))

@@ -8,6 +8,7 @@ import {
   plans,
   quantile,
   type Scenario,
+  SimulatorError,
   scenarioOf,
   seeded,
   simulate,
@@ -59,12 +60,15 @@ function listOf(json: boolean): string {
 function readScenario(source: string, seed: string | undefined): Scenario {
   const isInline = source.trimStart().startsWith('{');
   try {
-    const changes = JSON.parse(isInline ? source : readFileSync(source, 'utf8')) as object;
+    const changes = JSON.parse(isInline ? source : readFileSync(source, 'utf8')) as unknown;
+    if (typeof changes !== 'object' || changes === null || Array.isArray(changes))
+      throw new SimulatorError('scenario: expected an object', { code: 'bad-scenario' });
     return scenarioOf({ ...changes, ...(seed !== undefined && { seed }) });
   } catch (cause) {
+    const { message } = cause as Error;
     const expected = 'expected the name of a scenario (see --list), or JSON, or a file with JSON';
     throw new CliError(
-      `simulate: ${expected}; ${(cause as Error).message}`,
+      `simulate: ${cause instanceof SimulatorError ? message : `${expected}; ${message}`}`,
       { code: 'bad-option', source: source.slice(0, 80) },
       { cause },
     );

@@ -2,12 +2,13 @@
  * One peer of the demo: an operating-system process that runs `murmur start` or `murmur join` and tells its events
  * as JSON lines. It may be killed and started again; what it sent and received adds up over its lives.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { PeerEvent, PeerStatus } from '@murmuration/peer';
 import { CliError } from '../errors.ts';
 import { stderrLinesMax, stopGraceMs } from './defaults.ts';
+import { exitInWords, launch } from './launch.ts';
 
 export interface PeerProcessInit {
   readonly language: string;
@@ -65,27 +66,28 @@ export class PeerProcess {
   start(command: readonly string[] = this.#init.command): Promise<string> {
     this.lives += 1;
     this.#expectedExit = false;
-    const murmur = [process.execPath, entry, ...command, '--json', '--while-stdin-open'];
-    const [program = process.execPath, ...rest] = [...(this.#init.launcher ?? []), ...murmur];
-    const child = spawn(program, rest, { stdio: ['pipe', 'pipe', 'pipe'] });
-    this.#child = child;
-    createInterface({ input: child.stderr }).on('line', (line) => {
-      this.#stderr.push(line);
-      if (this.#stderr.length > stderrLinesMax) this.#stderr.shift();
-    });
     return new Promise((resolve, reject) => {
-      createInterface({ input: child.stdout }).on('line', (line) => {
-        const event = parseEvent(line);
-        if (!event) return;
-        this.#note(event);
-        if (event.kind === 'listening' && this.address) resolve(this.address);
-        this.#init.onEvent(event);
+      const child = launch({
+        launcher: this.#init.launcher,
+        args: [entry, ...command, '--json', '--while-stdin-open'],
+        onLine: (line) => {
+          const event = parseEvent(line);
+          if (!event) return;
+          this.#note(event);
+          if (event.kind === 'listening' && this.address) resolve(this.address);
+          this.#init.onEvent(event);
+        },
+      });
+      this.#child = child;
+      createInterface({ input: child.stderr }).on('line', (line) => {
+        this.#stderr.push(line);
+        if (this.#stderr.length > stderrLinesMax) this.#stderr.shift();
       });
       child.once('error', reject);
       child.once('exit', (code, signal) => {
         this.#ended();
         const error = new CliError(
-          `the ${this.language} peer ended with ${signal ?? `code ${code}`}: ${this.#stderr.join('\n') || '(no message)'}`,
+          `the ${this.language} peer ended with ${exitInWords(code, signal)}: ${this.#stderr.join('\n') || '(no message)'}`,
           { code: 'process-failed', language: this.language, exitCode: code, signal },
         );
         reject(error);
