@@ -8,6 +8,9 @@ import { bench as checkpointing } from '../packages/engine/bench/checkpointing.t
 import { bench as step } from '../packages/engine/bench/step.ts';
 import { bench as loop } from '../packages/peer/bench/loop.ts';
 import { bench as memory } from '../packages/peer/bench/memory.ts';
+import { bench as floods } from '../packages/simulator/bench/floods.ts';
+import { bench as replicaMemory } from '../packages/simulator/bench/memory.ts';
+import { bench as plans } from '../packages/simulator/bench/plans.ts';
 import { bench as scale } from '../packages/simulator/bench/scale.ts';
 
 const questions: Readonly<Record<string, (options: readonly string[]) => Promise<object>>> = {
@@ -18,6 +21,9 @@ const questions: Readonly<Record<string, (options: readonly string[]) => Promise
   memory,
   chaos,
   scale,
+  plans,
+  floods,
+  'replica-memory': replicaMemory,
 };
 
 const [question = '', ...flags] = process.argv.slice(2);

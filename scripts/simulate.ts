@@ -1,10 +1,10 @@
 /**
  * `npm run -s simulate -- --suite sample|nightly [--only NAME] [--seeds A..B] [--resume FILE] [--workers N] [--json]`:
  * runs the simulator's suite. Progress goes to stderr. A resume file gets one line of JSON per finished task; what is in
- * it already is not run again, so a long suite may be stopped at any time. A failing seed is shrunk and printed with the
- * command that replays it. The exit code is 1 when something broke, or a mutant was not caught.
+ * it already is not run again, so a long suite may be stopped at any time, and a file of another source is refused. A
+ * failing seed is shrunk and printed with the command that replays it. The exit code is 1 when something broke, or a
+ * mutant was not caught.
  */
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker } from 'node:worker_threads';
@@ -17,13 +17,13 @@ import {
   runTask,
   type SuiteName,
   type SuiteSelection,
-  seeded,
-  shrink,
+  shrinkSeed,
   summarize,
   type Task,
   type TaskResult,
   tasksOf,
 } from '@murmuration/simulator';
+import { hashSource, openResumeFile } from './resume-file.ts';
 
 const usage =
   'usage: npm run -s simulate -- --suite sample|nightly [--only NAME] [--seeds A..B] [--resume FILE] [--workers N] [--json]';
@@ -60,21 +60,6 @@ function readSettings(): Settings {
 }
 
 const keyOf = ({ kind, name, seed }: Task): string => `${kind} ${name} ${seed}`;
-
-/** Results of an earlier run that belong to this one; a line that a crash cut short is dropped. */
-function readResults(file: string | undefined, tasks: ReadonlySet<string>): TaskResult[] {
-  if (file === undefined || !existsSync(file)) return [];
-  return readFileSync(file, 'utf8')
-    .split('\n')
-    .flatMap((line) => {
-      try {
-        return line === '' ? [] : [JSON.parse(line) as TaskResult];
-      } catch {
-        return [];
-      }
-    })
-    .filter((result) => tasks.has(keyOf(result)));
-}
 
 /** Runs one task in a worker of its own whose production code is changed. */
 const runPatched = (task: Task, patches: readonly Patch[]): Promise<TaskResult> =>
@@ -122,7 +107,7 @@ function explain(failed: readonly TaskResult[]): void {
   for (const { name, seed } of failed.slice(0, shrunkMax)) {
     const plan = planOf(name);
     if (!plan) continue;
-    const { scenario, problems, simulations } = shrink(seeded(plan, seed));
+    const { scenario, problems, simulations } = shrinkSeed(plan, seed);
     console.error(`\n${name} seed ${seed}, made smaller in ${simulations} simulations:`);
     for (const problem of problems) console.error(`  ${problem}`);
     console.error(`  the whole:   murmur simulate ${name} --seed ${seed}`);
@@ -143,7 +128,9 @@ async function main(): Promise<void> {
   const { selection, resume, workers, json } = readSettings();
   const tasks = tasksOf(selection);
   announce(tasks);
-  const results = readResults(resume, new Set(tasks.map(keyOf)));
+  const chosen = new Set(tasks.map(keyOf));
+  const file = resume === undefined ? undefined : openResumeFile(resume, hashSource());
+  const results = (file?.results ?? []).filter((result) => chosen.has(keyOf(result)));
   const known = new Set(results.map(keyOf));
   const left = tasks.filter((task) => !known.has(keyOf(task)));
   let toldAt = 0;
@@ -156,7 +143,7 @@ async function main(): Promise<void> {
   };
   await runAll(left, workers, (result) => {
     results.push(result);
-    if (resume !== undefined) appendFileSync(resume, `${JSON.stringify(result)}\n`);
+    file?.add(result);
     tell(false);
   });
   tell(true);

@@ -6,7 +6,9 @@ const sizes = [4, 8, 16, 32, 64, 128, 256, 500];
  * Connections get made, and members admitted, in the first rounds; the last one is left out, because nobody goes on.
  */
 const warmUpRounds = 2;
-const measuredRounds = 2;
+/** Rounds that are measured: one is enough where so many peers make a mean. */
+const measuredRounds = (peers: number): number => (peers > manyPeers ? 1 : 2);
+const manyPeers = 128;
 /**
  * Founders and voters; of those beyond that some get invited as members, and the rest are guests whom nobody invited.
  */
@@ -36,7 +38,7 @@ function scenarioOf(peers: number): Scenario {
       atMs: 100 + index,
       uninvited: index >= invited,
     })),
-    rounds: warmUpRounds + measuredRounds + 1,
+    rounds: warmUpRounds + measuredRounds(peers) + 1,
     gossip: { degree: 6 },
     latency: [20, 100],
     training: [10_000, 15_000],
@@ -51,8 +53,9 @@ type Sent = Outcome['sentUntil'][number];
 
 /** What one peer sent in one of the measured rounds. */
 function perPeerAndRound({ peers, sentUntil }: Outcome, of: (sent: Sent) => number): number {
-  const [from, to] = [warmUpRounds, warmUpRounds + measuredRounds].map((height) => sentUntil[height] as Sent);
-  return Math.round((of(to as Sent) - of(from as Sent)) / peers.length / measuredRounds);
+  const rounds = measuredRounds(peers.length);
+  const [from, to] = [warmUpRounds, warmUpRounds + rounds].map((height) => sentUntil[height] as Sent);
+  return Math.round((of(to as Sent) - of(from as Sent)) / peers.length / rounds);
 }
 
 const kinds = ['contribution', 'vote', 'presence', 'proposal', 'certificate'];

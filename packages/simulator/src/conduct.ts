@@ -3,6 +3,7 @@
  */
 import type { Disk } from './disk.ts';
 import type { SimPeer } from './peer.ts';
+import type { Scenario } from './scenario.ts';
 import { placeOf, type RawStatement, signedOpening } from './statements.ts';
 
 export interface SignatureWatch {
@@ -13,15 +14,45 @@ export interface BoundsWatch {
   effects(count: number): void;
   fetches(count: number): void;
   disk(disk: Disk): void;
+  /** An honest peer's replica had a signature checked. */
+  check(peer: SimPeer, nowMs: number): void;
+  /** The most of each that was seen. */
+  readonly most: Readonly<Record<Bounded, number>>;
 }
+
+type Bounded = 'effects' | 'fetches' | 'records' | 'checks';
 
 /** PROTOCOL.md §3: a gossip message. */
 const messageBytesMax = 16 * 1_024;
 const statementsMax = 64;
-/** Far above what a round of the largest simulated run needs (14 records), far below what grows without end. */
-const effectsMax = 20_000;
-const fetchesMax = 4_096;
-const recordsMax = 128;
+/** Signature checks are counted in pieces of time so long. */
+const checksWindowMs = 10_000;
+
+const words: Readonly<Record<Bounded, string>> = {
+  effects: 'effects of one event',
+  fetches: 'fetches at once',
+  records: 'durable records',
+  checks: `signature checks in ${checksWindowMs / 1_000} s`,
+};
+
+/** Lies that cost signature checks for nothing: their budget (PROTOCOL.md §3) holds so many at once and in a window. */
+const floods: ReadonlySet<string> = new Set(['phantoms', 'spam', 'replay', 'accuse']);
+const floodChecks = 256 + 16 * (checksWindowMs / 1_000);
+
+/**
+ * Up to twice the most that was seen: a replay takes two effects per block and asks for the deltas of four blocks
+ * ahead, a recovery keeps its blocks, and every peer costs some 30 checks in 10 s of the shortest rounds.
+ */
+function boundsOf({ members, guests, rounds, liars, settings }: Scenario): Readonly<Record<Bounded, number>> {
+  const peers = members + guests.length;
+  const flooding = liars.flatMap(({ lies }) => lies).filter(({ kind }) => floods.has(kind)).length;
+  return {
+    effects: 100 + 2 * rounds + 4 * peers,
+    fetches: 100 + 6 * peers,
+    records: 40 + (settings.membership?.stallMs ? 2 * rounds : 0),
+    checks: 100 + 48 * peers + floodChecks * flooding,
+  };
+}
 
 const equal = (a: Uint8Array, b: Uint8Array): boolean =>
   a.length === b.length && a.every((byte, index) => byte === b[index]);
@@ -32,7 +63,7 @@ export function createSignatureWatch(complain: (problem: string) => void): Signa
   const watchOpening = (peer: SimPeer, statement: RawStatement): void => {
     const found = signedOpening(statement, peer.id);
     if (!found) return;
-    const key = `${peer.index} ${peer.restores} ${found.place}`;
+    const key = `${peer.index} ${found.place}`;
     if ((opened.get(key) ?? found.what) !== found.what)
       complain(`G8: peer ${peer.index} contradicts what it signed: ${found.place}`);
     opened.set(key, found.what);
@@ -47,7 +78,8 @@ export function createSignatureWatch(complain: (problem: string) => void): Signa
         watchOpening(peer, statement);
         const found = placeOf(statement);
         if (!found || found.signer !== peer.id) continue;
-        const key = `${peer.index} ${peer.restores} ${peer.voteKeys} ${found.place}`;
+        const copy = found.outlivesDisk ? `key ${peer.voteKeys}` : `disk ${peer.restores}`;
+        const key = `${peer.index} ${copy} ${found.place}`;
         const earlier = signed.get(key);
         if (earlier && !equal(earlier, statement.bytes))
           complain(`G8: peer ${peer.index} contradicts what it signed: ${found.place}`);
@@ -64,13 +96,25 @@ export function createSignatureWatch(complain: (problem: string) => void): Signa
   };
 }
 
-export function createBoundsWatch(complain: (problem: string) => void): BoundsWatch {
-  const bound = (what: string, count: number, max: number): void => {
-    if (count > max) complain(`G6: ${count} ${what}, expected at most ${max}`);
+export function createBoundsWatch(complain: (problem: string) => void, scenario: Scenario): BoundsWatch {
+  const max = boundsOf(scenario);
+  const most = { effects: 0, fetches: 0, records: 0, checks: 0 };
+  const windows = new Map<SimPeer, { from: number; count: number }>();
+  const bound = (what: Bounded, count: number): void => {
+    most[what] = Math.max(most[what], count);
+    if (count > max[what]) complain(`G6: ${count} ${words[what]}, expected at most ${max[what]}`);
   };
   return {
-    effects: (count) => bound('effects of one event', count, effectsMax),
-    fetches: (count) => bound('fetches at once', count, fetchesMax),
-    disk: ({ records }) => bound('durable records', records.size, recordsMax),
+    most,
+    effects: (count) => bound('effects', count),
+    fetches: (count) => bound('fetches', count),
+    disk: ({ records }) => bound('records', records.size),
+    check(peer, nowMs) {
+      const from = Math.floor(nowMs / checksWindowMs);
+      const window = windows.get(peer);
+      const count = window?.from === from ? window.count + 1 : 1;
+      windows.set(peer, { from, count });
+      bound('checks', count);
+    },
   };
 }

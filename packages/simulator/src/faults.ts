@@ -5,6 +5,7 @@ import { copyDisk } from './disk.ts';
 import { drawMs } from './distribution.ts';
 import type { Setting, SimPeer } from './peer.ts';
 import type { Fault } from './scenario.ts';
+import { aheadIn } from './trained.ts';
 
 type Of<Kind extends Fault['kind']> = Extract<Fault, { kind: Kind }>;
 type Planners = {
@@ -28,9 +29,10 @@ function reopening(fault: Of<'reopening'>, setting: Setting, peers: readonly Sim
       world.after(reopeningStepMs, attempt);
       return;
     }
-    const { final, opens } = view;
+    const { final, opens, rekeys } = view;
     const terms = { runId, fork: final.block, height: final.height, ...opens, attempt: 0 };
-    const unsigned = createOpening({ ...terms, listed: named(fault.listed), authority: 'founders' });
+    const listed = named(fault.listed);
+    const unsigned = createOpening({ ...terms, listed, rekeys, authority: 'founders' });
     const opening = named(fault.founders).reduce(
       (bytes, founder) => signOpening(bytes, founder, keys.componentsOf(founder).sign),
       unsigned,
@@ -86,15 +88,19 @@ const planners: Planners = {
         peer.life.trainer.theta[0] = 1 + (peer.life.trainer.theta[0] as number);
       });
   },
-  restore({ peer: index, copyMs, fromMs, untilMs, unnoticed }, { world, trace }, peers) {
+  restore({ peer: index, copyMs, fromMs, untilMs, unnoticed }, { world, trace, judge }, peers) {
+    const { book } = judge.work;
     for (const peer of peersOf(peers, index)) {
       let backup = copyDisk(peer.disk);
+      let made = 0;
       world.after(copyMs, () => {
         backup = copyDisk(peer.disk);
+        made = book.authors.length;
       });
       world.after(fromMs, () => {
         peer.kill();
         peer.disk = backup;
+        book.restored(peer.id, made, aheadIn(backup.checkpoint));
         peer.restores++;
         if (!unnoticed) peer.voteKeys++;
         trace?.note(index, 'restore');

@@ -24,7 +24,7 @@ export {
 } from './scenario.ts';
 export { changesOf, commandOf, scenarioOf } from './scenario-text.ts';
 export { planOf, plans } from './scenarios/index.ts';
-export { type Shrunk, shrink } from './shrink.ts';
+export { type ShrinkOptions, type Shrunk, shrink } from './shrink.ts';
 export { type SimulateOptions, simulate } from './simulate.ts';
 export {
   findIdle,
@@ -34,6 +34,7 @@ export {
   type SuiteName,
   type SuiteSelection,
   type Summary,
+  shrinkSeed,
   summarize,
   type Task,
   type TaskResult,

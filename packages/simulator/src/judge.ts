@@ -7,6 +7,8 @@ import type { PeerId } from '@murmuration/base';
 import type { Block, Report, Verdict } from '@murmuration/protocol';
 import { type CommitWatch, createCommitWatch } from './commit-watch.ts';
 import { type BoundsWatch, createBoundsWatch, createSignatureWatch, type SignatureWatch } from './conduct.ts';
+import { type ConvictionWatch, createConvictionWatch } from './conviction-watch.ts';
+import type { Keys } from './keys.ts';
 import type { SimPeer } from './peer.ts';
 import type { Scenario } from './scenario.ts';
 import { createWorkWatch, type WorkWatch } from './work-watch.ts';
@@ -20,7 +22,9 @@ export interface Judge {
   readonly work: WorkWatch;
   readonly commit: CommitWatch;
   settled(peer: SimPeer, block: Block, rosterSize: number): void;
-  heard(peer: SimPeer, origin: SimPeer, verdict: Verdict): void;
+  readonly convictions: ConvictionWatch;
+  /** A message of `origin` came to a peer, which judged it. */
+  heard(peer: SimPeer, origin: SimPeer, message: Uint8Array, verdict: Verdict): void;
   reported(peer: SimPeer, report: Report): void;
   performed(kind: string): void;
   /** A view that some peer saw skipped. */
@@ -42,10 +46,28 @@ export const toHex = (bytes: Uint8Array): string =>
 const equal = (a: Uint8Array, b: Uint8Array): boolean =>
   a.length === b.length && a.every((byte, index) => byte === b[index]);
 
-export function createJudge(scenario: Scenario, world: World, honest: ReadonlySet<PeerId>): Judge {
+/** One block at each height, with one root, and its contributions in order. */
+function createBlockWatch(complain: (problem: string) => void): (peer: SimPeer, block: Block) => void {
+  const blocks = new Map<number, { readonly id: string; readonly root: Uint8Array }>();
+  return ({ index }, { id, height, stateRoot, contributions }) => {
+    const known = blocks.get(height);
+    if (!known) blocks.set(height, { id, root: stateRoot });
+    else if (known.id !== id) complain(`G1: peer ${index} finalizes another block at height ${height}`);
+    else if (!equal(known.root, stateRoot))
+      complain(`G2: peer ${index} has another root at height ${height}`);
+    if (contributions.some(({ cid }, at) => cid <= (contributions[at - 1]?.cid ?? '')))
+      complain(`G2: peer ${index} finalizes contributions out of order at height ${height}`);
+  };
+}
+
+export function createJudge(
+  scenario: Scenario,
+  world: World,
+  keys: Keys,
+  honest: ReadonlySet<PeerId>,
+): Judge {
   const problems: string[] = [];
   const finalAtMs: number[] = [];
-  const blocks = new Map<number, { readonly id: string; readonly root: Uint8Array }>();
   const counts: Record<string, number> = {};
   const skippedViews = new Set<string>();
   let lastCommittee: string | undefined;
@@ -56,15 +78,18 @@ export function createJudge(scenario: Scenario, world: World, honest: ReadonlySe
   const count = (what: string): void => {
     counts[what] = (counts[what] ?? 0) + 1;
   };
+  const watchBlock = createBlockWatch(complain);
   const work = createWorkWatch(complain, honest, scenario);
   const commit = createCommitWatch(scenario);
+  const convictions = createConvictionWatch(complain, scenario, keys);
   return {
     problems,
     complain,
     signatures: createSignatureWatch(complain),
-    bounds: createBoundsWatch(complain),
+    bounds: createBoundsWatch(complain, scenario),
     work,
     commit,
+    convictions,
     counts,
     convicted,
     finalAtMs,
@@ -76,7 +101,8 @@ export function createJudge(scenario: Scenario, world: World, honest: ReadonlySe
     get falseConvictions() {
       return [...convicted.keys()].filter((peer) => honest.has(peer)).length;
     },
-    heard(peer, origin, verdict) {
+    heard(peer, origin, message, verdict) {
+      if (peer.isHonest) convictions.heard(peer, message);
       if (verdict === 'reject' && peer.isHonest && origin.isHonest)
         complain(`G5: peer ${peer.index} rejects a message of the honest peer ${origin.index}`);
     },
@@ -92,16 +118,8 @@ export function createJudge(scenario: Scenario, world: World, honest: ReadonlySe
       if (honest.has(said.peer)) complain(`G5: the honest ${said.peer} is convicted`);
     },
     settled(peer, block, rosterSize) {
-      const known = blocks.get(block.height);
-      if (!known) {
-        blocks.set(block.height, { id: block.id, root: block.stateRoot });
-        finalAtMs[block.height] = world.now;
-      } else if (known.id !== block.id)
-        complain(`G1: peer ${peer.index} finalizes another block at height ${block.height}`);
-      else if (!equal(known.root, block.stateRoot))
-        complain(`G2: peer ${peer.index} has another root at height ${block.height}`);
-      if (block.contributions.some(({ cid }, index) => cid <= (block.contributions[index - 1]?.cid ?? '')))
-        complain(`G2: peer ${peer.index} finalizes contributions out of order at height ${block.height}`);
+      watchBlock(peer, block);
+      finalAtMs[block.height] ??= world.now;
       const committee = peer.life?.replica.view.voters.join();
       if (rosterSize < (peer.life?.replica.view.members.length ?? 0) && committee !== lastCommittee) {
         if (lastCommittee) count('committee');

@@ -47,11 +47,12 @@ const stepsPerRound = 5;
 const tokensPerRound = 1_000;
 
 function createParts(peer: SimPeer, setting: Setting) {
-  const { run, runId, runDigest, keys, reader, mutant, judge, traffic } = setting;
+  const { run, runId, runDigest, keys, reader, mutant, judge, traffic, world } = setting;
   const voteKey = peer.voteKeys > 0 ? keys.voteKeyOf(peer.index, peer.voteKeys) : undefined;
   const own = keys.componentsOf(peer.id);
   const verify: typeof own.verify = (...signed) => {
     traffic.checked(peer);
+    if (peer.isHonest) judge.bounds.check(peer, world.now);
     return own.verify(...signed);
   };
   const components = { ...own, verify, ...(voteKey && { voteKey }) };

@@ -3,6 +3,7 @@ import type { SparseDelta } from '@murmuration/delta';
 import type { Effect, Replica } from '@murmuration/protocol';
 import { bendStatements } from './lies-about-own.ts';
 import type { Mutant } from './mutant.ts';
+import { mutantSeedOf } from './mutant-seeds.ts';
 import { patchedMutants } from './patched-mutants.ts';
 import type { RawStatement } from './statements.ts';
 import type { Trainer } from './trainer.ts';
@@ -75,7 +76,7 @@ const sloppyUndo = (trainer: Trainer): Trainer =>
     },
   }) as Trainer;
 
-export const mutantCases: readonly MutantCase[] = [
+const around: readonly Omit<MutantCase, 'seed'>[] = [
   {
     mutant: {
       name: 'quorum off by one',
@@ -83,22 +84,18 @@ export const mutantCases: readonly MutantCase[] = [
       run: (run) => ({ ...run, quorum: 'crash' }),
     },
     plan: 'twins-across-a-cut',
-    seed: 0,
   },
   {
     mutant: { name: 'sums in float32, unsorted', breaks: 'G2', aggregate: roundedSums },
     plan: 'calm',
-    seed: 0,
   },
   {
     mutant: { name: 'undo not to the bit', breaks: 'G2', trainer: sloppyUndo },
     plan: 'slow-network',
-    seed: 0,
   },
   {
     mutant: { name: 'state installed unchecked', breaks: 'G2', trustsStates: true },
     plan: 'forked-ledger',
-    seed: 2,
   },
   {
     mutant: {
@@ -111,7 +108,6 @@ export const mutantCases: readonly MutantCase[] = [
       ),
     },
     plan: 'dead-proposer',
-    seed: 0,
   },
   {
     mutant: {
@@ -123,7 +119,6 @@ export const mutantCases: readonly MutantCase[] = [
       }),
     },
     plan: 'pair',
-    seed: 1,
   },
   {
     mutant: {
@@ -134,12 +129,10 @@ export const mutantCases: readonly MutantCase[] = [
       ),
     },
     plan: 'calm',
-    seed: 0,
   },
   {
     mutant: { name: 'deltas taken undecoded', breaks: 'G4', trustsDeltas: true },
     plan: 'wrong-norm',
-    seed: 0,
   },
   {
     mutant: {
@@ -152,7 +145,6 @@ export const mutantCases: readonly MutantCase[] = [
       }),
     },
     plan: 'calm',
-    seed: 0,
   },
   {
     mutant: {
@@ -161,7 +153,6 @@ export const mutantCases: readonly MutantCase[] = [
       replica: without(({ kind }) => kind === 'forget'),
     },
     plan: 'long-away',
-    seed: 0,
   },
   {
     mutant: {
@@ -170,7 +161,6 @@ export const mutantCases: readonly MutantCase[] = [
       replica: without(({ kind }) => kind === 'sync'),
     },
     plan: 'minority',
-    seed: 0,
   },
   {
     mutant: {
@@ -182,17 +172,14 @@ export const mutantCases: readonly MutantCase[] = [
       ]),
     },
     plan: 'slow-crashes',
-    seed: 0,
   },
   {
     mutant: { name: 'votes lost at a restart', breaks: 'G8', restart: forgetRecords(/^vote\//) },
     plan: 'slow-crashes',
-    seed: 0,
   },
   {
     mutant: { name: 'skips lost at a restart', breaks: 'G8', restart: forgetRecords(/^vote\/.*\/skip$/) },
     plan: 'slow-crashes',
-    seed: 0,
   },
   {
     mutant: {
@@ -201,7 +188,10 @@ export const mutantCases: readonly MutantCase[] = [
       restart: forgetRecords(/^contribution\//),
     },
     plan: 'crashes',
-    seed: 0,
   },
+];
+
+export const mutantCases: readonly MutantCase[] = [
+  ...around.map((made) => ({ ...made, seed: mutantSeedOf[made.mutant.name] ?? 0 })),
   ...patchedMutants,
 ];

@@ -86,7 +86,7 @@ function createGossip({ scenario, world, random, judge, traffic, peers, links, m
     const next = (mesh?.neighboursOf(to) ?? []).filter((peer) => peer !== from);
     if (envelope.bytes.length >= announcedBytes) traffic.announced(to, next.length * announcementBytes);
     to.life.handle({ kind: 'message', from: from.id, bytes: envelope.bytes }, (verdict) => {
-      judge.heard(to, envelope.origin, verdict);
+      judge.heard(to, envelope.origin, envelope.bytes, verdict);
       if (verdict === 'accept') passOn(envelope, to, next);
     });
   };

@@ -24,9 +24,13 @@ export interface Outcome {
   /** Of them, those that the ledger of every honest peer convicts which is at the run's end. */
   readonly convictedByAll: readonly number[];
   readonly falseConvictions: number;
+  /** Liars that contradicted themselves before the eyes of an honest peer. */
+  readonly convictionsDue: number;
   readonly peers: readonly PeerOutcome[];
   readonly elapsedMs: number;
   readonly skippedViews: number;
+  /** The most that any honest peer had: effects of one event, fetches, durable records, signature checks in 10 s. */
+  readonly most: Readonly<Record<'effects' | 'fetches' | 'records' | 'checks', number>>;
   /** How often each kind of effect was performed, and of report made (`report <kind>`), over all peers. */
   readonly performed: Readonly<Record<string, number>>;
   /** Roster at the end, at the peer that is furthest. */
@@ -40,6 +44,9 @@ export interface Outcome {
   readonly tokensCertified: number;
   /** Honest contributions that their authors gave up: their work stayed in the local parameters. */
   readonly expired: number;
+  /** Pieces of work that honest peers announced, and those lost or there twice where PROTOCOL.md §10 allows it. */
+  readonly pieces: number;
+  readonly disputed: number;
   /** Mean squared distance of θ to the mean of the founders' targets, before the first round and at the end. */
   readonly distance: readonly [before: number, after: number];
   /** Statements that all peers together sent, by kind; each copy that gossip makes counts. */

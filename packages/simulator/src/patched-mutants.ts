@@ -2,25 +2,24 @@
  * Broken builds of the replica itself: a changed place or two in the production sources each, and the scenario that
  * notices it.
  */
+import { mutantSeedOf } from './mutant-seeds.ts';
 import type { MutantCase } from './mutants.ts';
 
 /** File, what stands there once, and what stands there instead. */
 type Change = readonly [file: string, find: string, replace: string];
-type Row = readonly [breaks: string, name: string, plan: string, seed: number, ...changes: readonly Change[]];
+type Row = readonly [breaks: string, name: string, plan: string, ...changes: readonly Change[]];
 
 const rows: readonly Row[] = [
   [
     'G1',
     'half of the voters are a quorum',
     'halves',
-    1,
     ['protocol/src/roster.ts', 'Math.floor(voters / 2) + 1', 'Math.ceil(voters / 2)'],
   ],
   [
     'G1',
     'certificates of ledger entries unchecked',
     'forked-ledger',
-    4,
     [
       'protocol/src/sync.ts',
       'if (checkFinality(certificate, machine.rules, record.block, next, state)) return false;',
@@ -31,7 +30,6 @@ const rows: readonly Row[] = [
     'G2',
     'contributions in any order',
     'earned',
-    0,
     [
       'protocol/src/block-record.ts',
       "cid <= (contributions[index - 1]?.cid ?? '')",
@@ -47,21 +45,18 @@ const rows: readonly Row[] = [
     'G2',
     'notarized without comparing roots',
     'wrong-execution',
-    2,
     ['protocol/src/agree.ts', "if (root !== 'equal' || !mayVote", 'if (!root || !mayVote'],
   ],
   [
     'G2',
     'the old values are rounded before an undo',
     'slow-network',
-    2,
     ['delta/src/aggregate.ts', 'old[i] = before;', 'old[i] = Math.round(before * 2 ** 20) / 2 ** 20;'],
   ],
   [
     'G3',
     'a view timer that never ends',
     'dead-proposer',
-    0,
     [
       'protocol/src/agree.ts',
       'if (machine.now < machine.viewDeadline) return false;',
@@ -70,9 +65,18 @@ const rows: readonly Row[] = [
   ],
   [
     'G3',
+    'dead proposers get their time',
+    'third-dead-4',
+    [
+      'protocol/src/agree.ts',
+      'if (!isActive(machine, proposer) || isSilent(machine, proposer) || machine',
+      'if (machine',
+    ],
+  ],
+  [
+    'G3',
     'nothing is said again',
     'halves',
-    0,
     [
       'protocol/src/publish.ts',
       '  rebroadcast(machine);\n  machine.rebroadcastDelay',
@@ -83,7 +87,6 @@ const rows: readonly Row[] = [
     'G4',
     'certified work may be certified again',
     'slow-network',
-    0,
     [
       'protocol/src/block-record.ts',
       'names.has(contribution.cid) || names.has(contribution.blob)',
@@ -94,28 +97,24 @@ const rows: readonly Row[] = [
     'G4',
     'own work stays in the parameters',
     'calm',
-    0,
     ['protocol/src/follow.ts', 'own: own?.cid });', 'own: undefined });'],
   ],
   [
     'G4',
     'nobody carries what was given up',
     'survivors-alone',
-    0,
     ['protocol/src/life.ts', 'listed[0] === regular.init.self', 'listed.length < 0 && !!regular'],
   ],
   [
     'G4',
     'everybody carries what was given up',
     'survivors-alone',
-    0,
     ['protocol/src/life.ts', 'listed[0] === regular.init.self', 'listed.includes(regular.init.self)'],
   ],
   [
     'G5',
     'accusations with unchecked signatures',
     'forged-accusation',
-    2,
     [
       'protocol/src/evidence.ts',
       "return holds ? undefined : 'evidence with a wrong signature';",
@@ -126,14 +125,12 @@ const rows: readonly Row[] = [
     'G5',
     'votes of two epochs contradict each other',
     'cross-epoch-accusation',
-    0,
     ['protocol/src/evidence.ts', 'a.peer === b.peer && isSameEpoch(a, b) &&', 'a.peer === b.peer &&'],
   ],
   [
     'G5',
     'a notarization and a skip contradict each other',
     'replayed-accusation',
-    3,
     [
       'protocol/src/evidence.ts',
       "[a.act, b.act].sort().join() === 'finalize,skip'",
@@ -142,16 +139,45 @@ const rows: readonly Row[] = [
   ],
   [
     'G5',
+    'convicts nobody',
+    'twins',
+    [
+      'protocol/src/pending-changes.ts',
+      '    ...convictions(machine),',
+      '    ...convictions(machine).filter(({ peer }) => peer === machine.init.self),',
+    ],
+  ],
+  [
+    'G5',
     'statements of the next epoch are rejected',
     'late-guest',
-    0,
     ['protocol/src/receive.ts', 'return ignore(`epoch', 'return reject(`epoch'],
+  ],
+  [
+    'G6',
+    'no budget of signature checks',
+    'identity-flood',
+    [
+      'protocol/src/budget.ts',
+      'bucketOf(machine, kind, peer).bucket.left >= 1',
+      '!bucketOf(machine, kind, peer).bucket.left || true',
+    ],
+    ['protocol/src/receive.ts', 'if (full) return ignore(full);', 'if (full === undefined) void 0;'],
+  ],
+  [
+    'G6',
+    'views that last no longer than the first',
+    'slow-network',
+    [
+      'protocol/src/agree.ts',
+      'viewTimeoutGrowth ** Math.min(64,',
+      'Math.min(1, viewTimeoutGrowth) ** Math.min(64,',
+    ],
   ],
   [
     'G6',
     'signatures kept for ever',
     'long-away',
-    0,
     [
       'protocol/src/settle.ts',
       "machine.out.forget.splice(0, 1, { kind: 'forget', below: settled.block.height + 1 });",
@@ -162,7 +188,6 @@ const rows: readonly Row[] = [
     'G7',
     'ledger entries are asked for and never taken',
     'minority',
-    0,
     [
       'protocol/src/sync.ts',
       'for (const entry of entries) if (!connect(machine, entry)) break;',
@@ -173,7 +198,6 @@ const rows: readonly Row[] = [
     'G8',
     'messages leave before records are written',
     'crash-storm',
-    4,
     [
       'protocol/src/replica.ts',
       '    ...persist.splice(0),\n    ...serve.splice(0),\n    ...messagesOf(statements.splice(0)),',
@@ -184,14 +208,12 @@ const rows: readonly Row[] = [
     'G8',
     'own votes not restored',
     'slow-crashes',
-    0,
     ['protocol/src/restore.ts', 'machine.own.votes.set(`', 'new Map<string, Uint8Array>().set(`'],
   ],
   [
     'G8',
     'finalize signed after skip',
     'slow-network',
-    0,
     [
       'protocol/src/agree.ts',
       "if (!notarized?.block || ownVote(machine, view, 'skip') || ownVote",
@@ -202,14 +224,12 @@ const rows: readonly Row[] = [
     'G8',
     'announcements counted anew after a restart',
     'crashes',
-    0,
     ['protocol/src/start.ts', '    machine.own.sequence = contribution.sequence;\n', ''],
   ],
   [
     'G8',
     'votes of open views forgotten with a block',
     'crash-storm',
-    1,
     [
       'protocol/src/sign.ts',
       'view <= (finality?.view ?? block.view)',
@@ -218,12 +238,12 @@ const rows: readonly Row[] = [
   ],
 ];
 
-export const patchedMutants: readonly MutantCase[] = rows.map(([breaks, name, plan, seed, ...changes]) => ({
+export const patchedMutants: readonly MutantCase[] = rows.map(([breaks, name, plan, ...changes]) => ({
   mutant: {
     name,
     breaks,
     patches: changes.map(([file, find, replace]) => ({ file, find, replace })),
   },
   plan,
-  seed,
+  seed: mutantSeedOf[name] ?? 0,
 }));

@@ -119,20 +119,17 @@ function execute(life: Life, { request, execution }: Of<'execute'>): void {
 
 /**
  * Work that a block takes must leave the local parameters, or it is counted again with the next delta. A peer that was
- * put back to a backup never did what it announced after that; one whose engine went back to an older state did it already.
+ * put back to a backup never did what it announced after that; one whose engine went back to an older state did it
+ * already.
  */
 function apply({ peer, trainer, setting }: Life, { block, own, carried }: Of<'apply'>): void {
-  const taken = block.contributions.find(({ author }) => author === peer.id)?.cid;
-  if (
-    taken !== own &&
-    carried === undefined &&
-    peer.isHonest &&
-    peer.restores === 0 &&
-    peer.engine === 'sound'
-  )
-    setting.judge.complain(
-      `G4: peer ${peer.index} applies ${block.height} with own ${own}, it carries ${taken}`,
-    );
+  const { judge } = setting;
+  const { forgotten } = judge.work.book;
+  const taken = block.contributions.find(
+    ({ author, blob }) => author === peer.id && !forgotten.has(blob),
+  )?.cid;
+  if (taken !== own && carried === undefined && peer.isHonest && peer.engine === 'sound')
+    judge.complain(`G4: peer ${peer.index} applies ${block.height} with own ${own}, it carries ${taken}`);
   trainer.apply(block, own, carried);
   setting.trace?.note(peer.index, 'apply', block.height);
   save({ peer, trainer });

@@ -19,8 +19,10 @@ export interface Plan {
   readonly convicts?: readonly number[];
   /** So much of the honest tokens must be in certified rounds, %. */
   readonly goodputPercent?: number;
-  /** Median time from a round's last contribution to its certification, ms. */
-  readonly commitMsMax?: number;
+  /** Time from a round's last contribution to its certification, ms. */
+  readonly commitMsMax?: { readonly median: number; readonly mean: number };
+  /** So many pieces of work may be lost or there twice as PROTOCOL.md §10 allows it; by default none. */
+  readonly disputedMax?: number;
 }
 
 /** The scenario of one seed. Seeds of different plans differ, too. */

@@ -3,8 +3,9 @@
  * rounds, shorter windows, a quieter network. Greedy: the first smaller scenario that still fails is taken, then all
  * changes are tried again, up to a number of simulations.
  */
+import type { Outcome } from './outcome.ts';
 import type { Fault, Scenario } from './scenario.ts';
-import { type SimulateOptions, simulate } from './simulate.ts';
+import { simulate } from './simulate.ts';
 
 export interface Shrunk {
   readonly scenario: Scenario;
@@ -43,6 +44,16 @@ const touches = (fault: Fault, peer: number): boolean => {
   return fault.kind === 'crashes' ? fault.peers.includes(peer) : fault.peer === peer;
 };
 
+/** Nothing is said of this peer any more, so that a scenario without it can be read. */
+const unnamed = (scenario: Scenario, peer: number): Scenario => ({
+  ...scenario,
+  liars: scenario.liars.filter((liar) => liar.peer !== peer),
+  excused: scenario.excused.filter((index) => index !== peer),
+  traits: Object.fromEntries(
+    Object.entries(scenario.traits).filter(([index]) => index !== String(peer)),
+  ) as Scenario['traits'],
+});
+
 /** Without the last founder, where nothing speaks of it and nobody's index moves. */
 function fewerMembers(scenario: Scenario): Scenario[] {
   const last = scenario.members - 1;
@@ -50,7 +61,7 @@ function fewerMembers(scenario: Scenario): Scenario[] {
     scenario.faults.some((fault) => touches(fault, last)) ||
     scenario.liars.some(({ peer }) => peer === last) ||
     scenario.guests.length > 0;
-  return last < 1 || isNamed ? [] : [{ ...scenario, members: last }];
+  return last < 1 || isNamed ? [] : [{ ...unnamed(scenario, last), members: last }];
 }
 
 function fewerGuests(scenario: Scenario): Scenario[] {
@@ -58,7 +69,7 @@ function fewerGuests(scenario: Scenario): Scenario[] {
   const isNamed = scenario.faults.some((fault) => touches(fault, last));
   return scenario.guests.length === 0 || isNamed
     ? []
-    : [{ ...scenario, guests: scenario.guests.slice(0, -1) }];
+    : [{ ...unnamed(scenario, last), guests: scenario.guests.slice(0, -1) }];
 }
 
 function fewerRounds(scenario: Scenario): Scenario[] {
@@ -80,10 +91,12 @@ const quiet: readonly Partial<Scenario>[] = [
   { training: [300, 600] },
 ];
 
+const quieter = (scenario: Scenario): Scenario[] => quiet.map((change) => ({ ...scenario, ...change }));
+
 const smaller = (scenario: Scenario): Scenario[] => [
   ...scenario.faults.map((_, index) => ({ ...scenario, faults: without(scenario.faults, index) })),
   ...scenario.liars.map((_, index) => ({ ...scenario, liars: without(scenario.liars, index) })),
-  ...quiet.map((change) => ({ ...scenario, ...change })),
+  ...quieter(scenario),
   ...fewerGuests(scenario),
   ...fewerMembers(scenario),
   ...fewerRounds(scenario),
@@ -93,30 +106,61 @@ const smaller = (scenario: Scenario): Scenario[] => [
   }),
 ];
 
-const guaranteeOf = (problem: string | undefined): string | undefined => problem?.split(':')[0];
+const guaranteeOf = (problem: string): string => problem.split(':')[0] as string;
+
+const withoutNumbers = (problem: string): string => problem.replaceAll(/\d+(\.\d+)?/g, '#');
+
+/** An error that the code under test throws; an assertion that names a guarantee is a problem of that guarantee. */
+export function problemOf(error: unknown): string {
+  const { message } = error as Error;
+  const asserted = /^assertion failed: (G\d: .*)$/.exec(message)?.[1];
+  return asserted ? `${asserted} (asserted)` : `threw: ${message}`;
+}
+
+/** What is wrong with an outcome: what the judge saw, or more. */
+type Find = (outcome: Outcome) => readonly string[];
+
+const judged: Find = ({ problems }) => problems;
 
 /** What breaks a scenario; an error that the code under test throws is one problem. */
-export function problemsOf(scenario: Scenario, options: SimulateOptions = {}): readonly string[] {
+function problemsOf(scenario: Scenario, find: Find): readonly string[] {
   try {
-    return simulate(scenario, options).problems;
+    return find(simulate(scenario));
   } catch (error) {
-    return [`threw: ${(error as Error).message}`];
+    return [problemOf(error)];
   }
 }
 
-/** Returns the scenario itself when it does not fail. */
-export function shrink(scenario: Scenario, budget: number = simulationsMax): Shrunk {
-  let best: Shrunk = { scenario, problems: problemsOf(scenario), simulations: 1 };
-  const broken = guaranteeOf(best.problems[0]);
-  let simulations = 1;
-  for (let progress = broken !== undefined; progress && simulations < budget; ) {
+export interface ShrinkOptions {
+  /** Simulations that it may run. */
+  readonly budget?: number;
+  /** What a plan asks beside the judge. */
+  readonly find?: Find;
+}
+
+/**
+ * Returns the scenario itself when it does not fail. What only `find` asks is about all of the scenario (how many are
+ * members at its end, how much is certified), so it is not made shorter or smaller then, only its network quieter.
+ */
+export function shrink(
+  scenario: Scenario,
+  { budget = simulationsMax, find = judged }: ShrinkOptions = {},
+): Shrunk {
+  let best: Shrunk = { scenario, problems: problemsOf(scenario, find), simulations: 1 };
+  const [first] = best.problems;
+  if (first === undefined) return best;
+  const isAsked = find !== judged && problemsOf(scenario, judged).length === 0;
+  const kindOf = isAsked ? withoutNumbers : guaranteeOf;
+  const candidatesOf = isAsked ? quieter : smaller;
+  let simulations = isAsked ? 2 : 1;
+  for (let progress = true; progress && simulations < budget; ) {
     progress = false;
     const size = JSON.stringify(best.scenario);
-    for (const candidate of smaller(best.scenario)) {
+    for (const candidate of candidatesOf(best.scenario)) {
       if (simulations >= budget || JSON.stringify(candidate) === size) continue;
       simulations++;
-      const problems = problemsOf(candidate);
-      if (guaranteeOf(problems[0]) !== broken) continue;
+      const problems = problemsOf(candidate, find);
+      if (problems[0] === undefined || kindOf(problems[0]) !== kindOf(first)) continue;
       best = { scenario: candidate, problems, simulations };
       progress = true;
       break;

@@ -31,6 +31,10 @@ export interface SimulateOptions {
   readonly mutant?: Mutant;
   /** Note what happens, for the drawing. */
   readonly isTraced?: boolean;
+  /** The run is left when so many blocks are final; of its end nothing is asked then. */
+  readonly blocks?: number;
+  /** At the end, while all processes run; `release` ends them and leaves nothing of them in memory. */
+  atEnd?(release: () => void): void;
 }
 
 interface Simulation {
@@ -56,7 +60,7 @@ function createSimulation(scenario: Scenario, { mutant, isTraced }: SimulateOpti
   const runId = runIdOf(run);
   const world = createWorld();
   const honest = new Set<PeerId>();
-  const judge = createJudge(scenario, world, honest);
+  const judge = createJudge(scenario, world, keys, honest);
   const traffic = createTraffic();
   const peers: SimPeer[] = [];
   const network = createNetwork(scenario, { world, random: random.fork('network'), judge, traffic, peers });
@@ -118,7 +122,7 @@ function addPeer(
   return made;
 }
 
-/** A twin's second process, which has the rest of the network. */
+/** Adds founders and guests, which start at their times; a twin is two processes, each with its part of the network. */
 function addScenarioPeers(simulation: Simulation): void {
   const { setting } = simulation;
   const { scenario, ids, world } = setting;
@@ -155,13 +159,13 @@ function watchEnd(peers: readonly SimPeer[], judge: Judge): void {
   if (roots.size > 1) judge.complain(`G7: peers ended on ${roots.size} ledgers`);
 }
 
-/** Whether every piece of work is there once; who was put back to a backup has lost some. */
-function weigh({ judge }: Setting, peers: readonly SimPeer[]): void {
+/** What can be said at the end only, each if all was well before. */
+function weighEnd({ setting: { judge }, peers }: Simulation, remaining: readonly SimPeer[]): void {
   const honest = peers.filter(({ isHonest }) => isHonest);
-  const ended = honest.filter(({ hasEnded }) => hasEnded);
-  const final = ended[0]?.life?.replica.view.final.block;
-  const isEverybody = honest.every(({ hasEnded, restores }) => hasEnded && restores === 0);
-  if (final) judge.work.balance(final, ended, isEverybody);
+  if (judge.problems.length === 0) watchEnd(remaining, judge);
+  const final = honest.find(({ hasEnded }) => hasEnded)?.life?.replica.view.final.block;
+  if (judge.problems.length === 0 && final) judge.work.weigh(final, honest);
+  if (judge.problems.length === 0) judge.convictions.weigh(judge.convicted, judge.finalAtMs.length - 1);
 }
 
 function outcomeOf({ setting, peers, traffic }: Simulation): Outcome {
@@ -188,13 +192,17 @@ function outcomeOf({ setting, peers, traffic }: Simulation): Outcome {
       honest.every(({ index, hasEnded }) => !hasEnded || by.has(index) || index >= scenario.members),
     ),
     falseConvictions: judge.falseConvictions,
+    convictionsDue: judge.convictions.due.size,
     elapsedMs: world.now,
     finalAtMs: judge.finalAtMs,
     commitMs: commit.commitMs,
     tokensTrained: work.tokensTrained,
     tokensCertified: work.tokensCertified,
     expired: work.expiredCount,
+    pieces: work.balance?.pieces ?? 0,
+    disputed: work.balance?.disputed ?? 0,
     skippedViews: judge.skippedViews,
+    most: judge.bounds.most,
     performed: judge.counts,
     distance: [distance(genesis.theta, middle), distance(theta, middle)],
     members: Math.max(0, ...honest.map(({ life }) => life?.replica.view.members.length ?? 0)),
@@ -233,15 +241,27 @@ export function simulate(scenario: Scenario, options: SimulateOptions = {}): Out
   );
   const remaining = (): SimPeer[] =>
     peers.filter((peer) => peer.isHonest && !peer.isGone && !scenario.excused.includes(peer.index));
+  const { blocks = Number.POSITIVE_INFINITY } = options;
+  const isLeft = (): boolean => judge.finalAtMs.length > blocks;
   let seen = 0;
+  let awaited: SimPeer | undefined;
+  const isOver = (): boolean => {
+    if (!awaited || awaited.hasEnded || awaited.isGone)
+      awaited = remaining().find(({ hasEnded }) => !hasEnded);
+    return awaited === undefined;
+  };
   world.run(scenario.limitMs, () => {
     for (; seen < judge.finalAtMs.length; seen++) {
       setting.traffic.mark();
       for (const turn of rounds) turn(seen);
     }
-    return judge.problems.length > 0 || remaining().every(({ hasEnded }) => hasEnded);
+    return judge.problems.length > 0 || isLeft() || isOver();
   });
-  if (judge.problems.length === 0) watchEnd(remaining(), judge);
-  if (judge.problems.length === 0) weigh(setting, peers);
-  return outcomeOf(simulation);
+  if (!isLeft()) weighEnd(simulation, remaining());
+  const outcome = outcomeOf(simulation);
+  options.atEnd?.(() => {
+    for (const peer of peers) peer.kill();
+    world.clear();
+  });
+  return outcome;
 }

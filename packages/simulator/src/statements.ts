@@ -2,7 +2,7 @@
  * Messages read without the protocol's own reader: whatever a body says, a statement is `{ kind, body, signature }` and
  * what travels beside (the header of a proposal).
  */
-import { decodeCbor, encodeCbor } from '@murmuration/base';
+import { decodeCbor, encodeCbor, type PeerId } from '@murmuration/base';
 import { concat } from 'uint8arrays/concat';
 import { fromString } from 'uint8arrays/from-string';
 
@@ -33,6 +33,19 @@ export function readMessage(message: Uint8Array): readonly RawStatement[] {
 
 export const writeMessage = (statements: readonly Uint8Array[]): Uint8Array => encodeCbor(statements);
 
+const signedBytes = (kind: string, body: Body): Uint8Array =>
+  concat([fromString(`murmuration/1/${kind}\0`), encodeCbor(body)]);
+
+/** Whether this peer's own key signed a statement. */
+export function isSignedBy(
+  { kind, body, bytes }: RawStatement,
+  signer: PeerId,
+  verify: (signer: PeerId, bytes: Uint8Array, signature: Uint8Array) => boolean,
+): boolean {
+  const { signature } = decodeCbor(bytes) as { readonly signature: Uint8Array };
+  return verify(signer, signedBytes(kind, body), signature);
+}
+
 /** A statement with this body, signed anew. */
 export const signStatement = (
   kind: string,
@@ -44,38 +57,51 @@ export const signStatement = (
     ...attached,
     kind,
     body,
-    signature: sign(concat([fromString(`murmuration/1/${kind}\0`), encodeCbor(body)])),
+    signature: sign(signedBytes(kind, body)),
   });
 
-/** What no honest peer signs twice: the place of a statement in its signer's log, and who signed it. */
-export function placeOf({ kind, body }: RawStatement): { signer: string; place: string } | undefined {
+/** Where a statement stands in its signer's log. */
+export interface Place {
+  readonly signer: string;
+  readonly place: string;
+  /** Whether a restored backup is bound by it, too: numbers of contributions may come again with another delta. */
+  readonly outlivesDisk: boolean;
+}
+
+/** What no honest peer signs twice: the place of a statement, and who signed it. */
+export function placeOf({ kind, body }: RawStatement): Place | undefined {
   const text = (name: string): string => String(body[name]);
   const epoch = `epoch ${text('epoch')} ${text('opened').slice(-6)}`;
+  const view = `${epoch} view ${text('view')}`;
   switch (kind) {
     case 'vote':
-      return {
-        signer: text('voter'),
-        place: `vote of ${epoch} view ${text('view')} ${text('choice')}`,
-      };
+      return { signer: text('voter'), place: `vote of ${view} ${text('choice')}`, outlivesDisk: true };
     case 'proposal':
-      return { signer: text('proposer'), place: `proposal of ${epoch} view ${text('view')}` };
+      return { signer: text('proposer'), place: `proposal of ${view}`, outlivesDisk: true };
     case 'contribution':
-      return { signer: text('author'), place: `contribution ${text('sequence')}` };
+      return { signer: text('author'), place: `contribution ${text('sequence')}`, outlivesDisk: false };
     default:
       return undefined;
   }
 }
 
-/** What a peer signed of an opening: one list of names at a fork in each attempt. */
+/** What a peer signed of an opening: one list of names and keys at a fork, of survivors in each attempt. */
 export function signedOpening(
   { kind, body }: RawStatement,
   peer: string,
 ): { readonly place: string; readonly what: string } | undefined {
   if (kind !== 'opening') return undefined;
-  const { fork, attempt, authority, listed, signatures } = body as Readonly<
+  const { fork, attempt, authority, listed, rekeys, signatures } = body as Readonly<
     Record<'fork' | 'attempt' | 'authority', string>
-  > & { readonly listed: readonly string[]; readonly signatures: readonly { readonly peer: string }[] };
+  > & {
+    readonly listed: readonly string[];
+    readonly rekeys: readonly Uint8Array[];
+    readonly signatures: readonly { readonly peer: string }[];
+  };
   return signatures.some((entry) => entry.peer === peer)
-    ? { place: `opening at ${fork.slice(-6)} attempt ${attempt}`, what: `${authority} ${listed.join()}` }
+    ? {
+        place: `opening of ${authority} at ${fork.slice(-6)} attempt ${attempt}`,
+        what: `${listed.join()} ${rekeys.join(' ')}`,
+      }
     : undefined;
 }

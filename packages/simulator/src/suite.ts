@@ -5,11 +5,11 @@
  */
 import type { Patch } from './mutant.ts';
 import { mutantCases, mutantSeeds } from './mutants.ts';
-import { quantile } from './outcome.ts';
+import { type Outcome, quantile } from './outcome.ts';
 import { type Plan, seeded } from './plan.ts';
 import { planOf, plans } from './scenarios/index.ts';
-import { problemsOf } from './shrink.ts';
-import { simulate } from './simulate.ts';
+import { problemOf, type Shrunk, shrink } from './shrink.ts';
+import { type SimulateOptions, simulate } from './simulate.ts';
 
 export type SuiteName = 'sample' | 'nightly';
 
@@ -27,6 +27,8 @@ export interface TaskResult extends Task {
   readonly commitMs: readonly number[];
   readonly tokensTrained: number;
   readonly tokensCertified: number;
+  readonly pieces: number;
+  readonly disputed: number;
   /** Effects and reports that happened. */
   readonly performed: readonly string[];
   /** A mutant: whether the guarantee that it breaks was seen broken, and the command that shows the seed it was. */
@@ -74,8 +76,8 @@ export function tasksOf(selection: SuiteSelection): Task[] {
 
 /** What a plan's outcome lacks, beside what the judge saw. */
 export function findProblems(
-  { membersAtEnd, certifiesAll, convicts, goodputPercent = 0, commitMsMax }: Plan,
-  outcome: ReturnType<typeof simulate>,
+  { membersAtEnd, certifiesAll, convicts, goodputPercent = 0, commitMsMax, disputedMax = 0 }: Plan,
+  outcome: Outcome,
 ): string[] {
   const problems = [...outcome.problems];
   if (problems.length > 0) return problems;
@@ -90,11 +92,31 @@ export function findProblems(
   const goodput = (100 * outcome.tokensCertified) / Math.max(1, outcome.tokensTrained);
   if (goodput < goodputPercent)
     problems.push(`G3: expected ${goodputPercent} % of the tokens certified, got ${goodput.toFixed(1)}`);
-  const commitMs = quantile(outcome.commitMs, 0.5);
-  if (commitMsMax !== undefined && commitMs > commitMsMax)
-    problems.push(`G3: expected rounds certified within ${commitMsMax} ms, got ${Math.round(commitMs)} ms`);
+  if (outcome.disputed > disputedMax)
+    problems.push(`G4: expected at most ${disputedMax} disputed pieces of work, got ${outcome.disputed}`);
+  const { commitMs } = outcome;
+  const median = quantile(commitMs, 0.5);
+  const mean = commitMs.reduce((sum, ms) => sum + ms, 0) / Math.max(1, commitMs.length);
+  if (commitMsMax && (median > commitMsMax.median || mean > commitMsMax.mean))
+    problems.push(
+      `G3: expected rounds certified within ${commitMsMax.median} ms (median) and ${commitMsMax.mean} ms (mean), ` +
+        `got ${Math.round(median)} and ${Math.round(mean)}`,
+    );
   return problems;
 }
+
+/** All that is wrong with one seed of a plan; an error that the code under test throws is one problem. */
+function problemsIn(plan: Plan, seed: number, options: SimulateOptions = {}): readonly string[] {
+  try {
+    return findProblems(plan, simulate(seeded(plan, seed), options));
+  } catch (error) {
+    return [problemOf(error)];
+  }
+}
+
+/** A failing seed of a plan made smaller. */
+export const shrinkSeed = (plan: Plan, seed: number): Shrunk =>
+  shrink(seeded(plan, seed), { find: (outcome) => findProblems(plan, outcome) });
 
 /** What must be changed in the production code before a task is run, if it is a mutant of that kind. */
 export const patchesOf = (task: Task): readonly Patch[] =>
@@ -110,7 +132,7 @@ function runMutant(task: Task): TaskResult {
     (seed) => seed !== found.seed,
   );
   for (const seed of [found.seed, ...others]) {
-    const problems = problemsOf(seeded(plan, seed), { mutant });
+    const problems = problemsIn(plan, seed, { mutant });
     const isCaught = problems.some((problem) => problem.startsWith(mutant.breaks));
     if (isCaught) return { ...task, ...nothing, isCaught, caughtBy: `${plan.name} seed ${seed}` };
   }
@@ -123,6 +145,8 @@ const nothing = {
   commitMs: [],
   tokensTrained: 0,
   tokensCertified: 0,
+  pieces: 0,
+  disputed: 0,
   performed: [],
 };
 
@@ -133,7 +157,8 @@ export function runTask(task: Task): TaskResult {
   if (!plan) return { ...task, ...nothing, problems: [`no scenario is named ${task.name}`] };
   try {
     const outcome = simulate(seeded(plan, task.seed));
-    const { falseConvictions, commitMs, tokensTrained, tokensCertified, performed } = outcome;
+    const { falseConvictions, commitMs, tokensTrained, tokensCertified, pieces, disputed, performed } =
+      outcome;
     return {
       ...task,
       problems: findProblems(plan, outcome),
@@ -141,10 +166,12 @@ export function runTask(task: Task): TaskResult {
       commitMs,
       tokensTrained,
       tokensCertified,
+      pieces,
+      disputed,
       performed: Object.keys(performed),
     };
   } catch (error) {
-    return { ...task, ...nothing, problems: [`threw: ${(error as Error).message}`] };
+    return { ...task, ...nothing, problems: [problemOf(error)] };
   }
 }
 

@@ -13,7 +13,7 @@ import {
   subtractDelta,
   type UpdateUndo,
 } from '@murmuration/delta';
-import type { BlockId, Execution } from '@murmuration/protocol';
+import type { BlockId, ContributionDraft, Execution } from '@murmuration/protocol';
 import type { DeltaReader } from './delta-reader.ts';
 import { add, type Pieces, type WorkBook } from './work-book.ts';
 
@@ -67,16 +67,7 @@ export interface Checkpoint {
 
 export interface Encoded {
   readonly bytes: Uint8Array;
-  readonly draft: {
-    readonly base: BlockId;
-    readonly baseHeight: number;
-    readonly blob: Cid;
-    readonly blobBytes: number;
-    readonly norm: number;
-    readonly tokens: number;
-    readonly steps: number;
-    readonly loss: number;
-  };
+  readonly draft: ContributionDraft;
 }
 
 export interface TrainerInit {
@@ -120,6 +111,10 @@ export const trainedFrom = (init: TrainerInit, from: Checkpoint): Trained => ({
   local: from.local.slice(),
   residual: from.residual.slice(),
 });
+
+/** Pieces of work that θ_local has and θ would not have without the blocks that can be undone. */
+export const aheadIn = ({ applied, ahead }: Pick<Checkpoint, 'applied' | 'ahead'>): Pieces =>
+  applied.reduce((sum, { taken }) => add(sum, taken), ahead);
 
 export const checkpointOf = ({ init: _, theta, local, residual, ...rest }: Trained): Checkpoint => ({
   ...rest,

@@ -9,6 +9,7 @@ import type { Block, BlockId, Execution } from '@murmuration/protocol';
 import { nameParameters } from './run.ts';
 import {
   advance,
+  aheadIn,
   type Checkpoint,
   checkpointOf,
   decode,
@@ -88,7 +89,7 @@ export function createTrainer(init: TrainerInit, from: Checkpoint): Trainer {
       return trained.pending?.blob;
     },
     get ahead() {
-      return trained.applied.reduce((sum, { taken }) => add(sum, taken), trained.ahead);
+      return aheadIn(trained);
     },
     theta: trained.theta,
     checkpoint: () => checkpointOf(trained),

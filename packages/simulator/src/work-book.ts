@@ -37,9 +37,17 @@ export interface WorkBook {
   part(peer: PeerId, fork: BlockId, end: BlockId): void;
   /**
    * Pieces in blocks of recoveries that not everybody who gave them up knew as final: PROTOCOL.md §10 says that they
-   * may be lost, or counted twice.
+   * may be lost, or counted twice. Blocks that `final` stands on were given up by nobody.
    */
-  readonly disputed: ReadonlySet<number>;
+  disputedBeside(final: BlockId): ReadonlySet<number>;
+  /** A peer's disk is put back to what it was when so many pieces had been made, and these were ahead of θ there. */
+  restored(peer: PeerId, made: number, ahead: Pieces): void;
+  /** Pieces that no disk has any more, unless a block took them. */
+  readonly dropped: ReadonlySet<number>;
+  /** Deltas that their author knows nothing of, since it was put back to a time before them. */
+  readonly forgotten: ReadonlySet<Cid>;
+  /** Pieces in such deltas that were ahead where their author went back to, so that it sends them again: see G4. */
+  readonly remade: ReadonlySet<number>;
   /** Who made which piece. */
   readonly authors: readonly PeerId[];
 }
@@ -58,20 +66,23 @@ export function createWorkBook(): WorkBook {
   const blocks = new Map<BlockId, { readonly parent: BlockId; readonly blobs: readonly Cid[] }>();
   const carriers = new Map<PeerId, PeerId>();
   const partings = new Map<BlockId, readonly Parting[]>();
+  const dropped = new Set<number>();
+  const forgotten = new Set<Cid>();
+  const remade = new Set<number>();
   const piecesOf = (blob: Cid): Pieces => deltas.get(blob) ?? noPieces;
   /** From the block after one to another, oldest first. */
-  const chainOf = (from: BlockId, to: BlockId): BlockId[] => {
+  const chainOf = (from: BlockId | undefined, to: BlockId): BlockId[] => {
     const chain: BlockId[] = [];
     for (let at: BlockId | undefined = to; at !== undefined && at !== from; at = blocks.get(at)?.parent)
       chain.unshift(at);
     return chain;
   };
   /** Pieces of the blocks that not all who parted knew; of all blocks, where nobody carries. */
-  const disputedIn = (ends: readonly Parting[]): number[] => {
+  const disputedIn = (ends: readonly Parting[], regular: ReadonlySet<BlockId>): number[] => {
     const chains = ends.map(({ fork, end }) => chainOf(fork, end));
     const isCarried = ends.some(({ carries }) => carries);
     const known = isCarried ? Math.min(...chains.map(({ length }) => length)) : 0;
-    const unknown = chains.flatMap((chain) => chain.slice(known));
+    const unknown = chains.flatMap((chain) => chain.slice(known)).filter((id) => !regular.has(id));
     return unknown.flatMap((id) => blocks.get(id)?.blobs ?? []).flatMap((blob) => [...piecesOf(blob).keys()]);
   };
   return {
@@ -80,6 +91,7 @@ export function createWorkBook(): WorkBook {
     announce(blob, author, ahead) {
       const pieces = add(ahead, new Map([[authors.push(author) - 1, 1]]));
       deltas.set(blob, pieces);
+      forgotten.delete(blob);
       return pieces;
     },
     note({ id, parent, execution }) {
@@ -93,17 +105,25 @@ export function createWorkBook(): WorkBook {
       const parting = { fork, end, carries: carriers.get(peer) === peer };
       partings.set(first, [...(partings.get(first) ?? []), parting]);
     },
-    get disputed() {
-      return new Set([...partings.values()].flatMap(disputedIn));
+    disputedBeside(final) {
+      const regular = new Set(chainOf(undefined, final));
+      return new Set([...partings.values()].flatMap((ends) => disputedIn(ends, regular)));
     },
-    between(from, to) {
-      let sum = noPieces;
-      for (let at: BlockId | undefined = to; at !== undefined && at !== from; ) {
-        const block = blocks.get(at);
-        for (const blob of block?.blobs ?? []) sum = add(sum, piecesOf(blob));
-        at = block?.parent;
+    restored(peer, made, ahead) {
+      for (const [blob, pieces] of deltas) {
+        const newest = Math.max(...pieces.keys());
+        if (newest < made || authors[newest] !== peer) continue;
+        dropped.add(newest);
+        forgotten.add(blob);
+        for (const piece of pieces.keys()) if (ahead.has(piece)) remade.add(piece);
       }
-      return sum;
     },
+    dropped,
+    forgotten,
+    remade,
+    between: (from, to) =>
+      chainOf(from, to)
+        .flatMap((id) => blocks.get(id)?.blobs ?? [])
+        .reduce((sum, blob) => add(sum, piecesOf(blob)), noPieces),
   };
 }

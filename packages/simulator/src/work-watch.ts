@@ -7,7 +7,8 @@ import type { Block, BlockId } from '@murmuration/protocol';
 import type { SimPeer } from './peer.ts';
 import type { Scenario } from './scenario.ts';
 import type { Encoded } from './trained.ts';
-import { add, createWorkBook, noPieces, type WorkBook } from './work-book.ts';
+import { type Balance, balance } from './work-balance.ts';
+import { createWorkBook, type WorkBook } from './work-book.ts';
 
 export interface WorkWatch {
   encoded(peer: SimPeer, draft: Encoded['draft'], now: number): void;
@@ -16,14 +17,14 @@ export interface WorkWatch {
   expired(contribution: Cid): void;
   settled(block: Block): void;
   readonly book: WorkBook;
-  /** Compares what is in θ and ahead of it with what was made; some peers are not at the end. */
-  balance(final: BlockId, ended: readonly SimPeer[], isEverybody: boolean): void;
+  /** At the end: whether all work of these honest peers is there once. */
+  weigh(final: BlockId, peers: readonly SimPeer[]): void;
+  /** What that found; `undefined` before. */
+  readonly balance: Balance | undefined;
   /** Tokens that honest peers trained: certified, given up or lost; what still waits at the end counts for nobody. */
   readonly tokensTrained: number;
   readonly tokensCertified: number;
   readonly expiredCount: number;
-  /** Pieces of work in blocks of which not everybody knew when a recovery was given up. */
-  readonly disputedCount: number;
 }
 
 interface Work {
@@ -44,10 +45,9 @@ export function createWorkWatch(
   const payloads = new Map<Cid, number>();
   const expired = new Set<Cid>();
   const lateHeights = settings.lateHeights ?? lateHeightsDefault;
-  let highest = 0;
   let certified = 0;
   let wasted = 0;
-  let disputedCount = 0;
+  let found: Balance | undefined;
 
   const once = (known: Map<Cid, number>, name: Cid, height: number, what: string): void => {
     if ((known.get(name) ?? height) !== height) complain(`G4: ${what} ${name} is certified twice`);
@@ -76,33 +76,25 @@ export function createWorkWatch(
         certified += work.tokens;
         open.delete(blob);
       }
-      highest = Math.max(highest, height);
     },
     book,
-    balance(final, ended, isEverybody) {
-      const ahead = ended.map(({ life }) => life?.trainer.ahead ?? noPieces);
-      const sum = ahead.reduce((all, own) => add(all, own), book.between(undefined, final));
-      const { authors, disputed } = book;
-      const isExcused = (author: PeerId, piece: number): boolean =>
-        !honest.has(author) || disputed.has(piece);
-      const counts = authors.map((author, piece) => (isExcused(author, piece) ? 1 : (sum.get(piece) ?? 0)));
-      disputedCount = disputed.size;
-      const twice = counts.filter((count) => count > 1).length;
-      const lost = isEverybody ? counts.filter((count) => count < 1).length : 0;
+    weigh(final, peers) {
+      found = balance(book, honest, final, peers);
+      const { pieces, twice, lost } = found;
       if (twice + lost > 0)
-        complain(`G4: of ${counts.length} pieces of work ${twice} count more than once, ${lost} are lost`);
+        complain(`G4: of ${pieces} pieces of work ${twice} count more than once, ${lost} are lost`);
+    },
+    get balance() {
+      return found;
     },
     get tokensTrained() {
       let missed = 0;
-      for (const { peer, tokens } of open.values())
-        if (peer.isGone || peer.life?.trainer.pending === undefined) missed += tokens;
+      for (const [blob, { peer, tokens }] of open)
+        if (peer.isGone || peer.life?.trainer.pending !== blob) missed += tokens;
       return certified + missed + wasted;
     },
     get tokensCertified() {
       return certified;
-    },
-    get disputedCount() {
-      return disputedCount;
     },
     get expiredCount() {
       return expired.size;

@@ -4,6 +4,8 @@ export interface World {
   after(delayMs: number, run: () => void): void;
   /** Runs until nothing is left, the limit is passed or `done` says so. */
   run(limitMs: number, done: () => boolean): void;
+  /** Forgets all that was to come. */
+  clear(): void;
 }
 
 interface Item {
@@ -50,6 +52,9 @@ export function createWorld(): World {
     },
     after(delayMs, run) {
       push({ at: now + Math.max(0, delayMs), order: order++, run });
+    },
+    clear() {
+      heap.length = 0;
     },
     run(limitMs, done) {
       while (!done()) {

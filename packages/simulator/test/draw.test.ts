@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { calm, draw, type Scenario, simulate } from '@murmuration/simulator';
+import { calm, draw, type Scenario, scenarioOf, simulate } from '@murmuration/simulator';
 
 const scenario: Scenario = {
   ...calm,
@@ -51,4 +52,10 @@ test('draw explains the signs that it used and no others', () => {
 test('draw shortens a long run to a few panels', () => {
   const long = simulate({ ...calm, seed: 'long', rounds: 60 }, { isTraced: true });
   assert.ok(draw(long).split('\n').length < 60);
+});
+
+test('README.md shows what its command draws; npm run simulator-tables draws it anew', () => {
+  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+  const [, json = '', shown] = /```\n\$ murmur simulate '(.*)'\n([^`]*)\n```/.exec(readme) ?? [];
+  assert.equal(shown, draw(simulate(scenarioOf(JSON.parse(json) as object), { isTraced: true })));
 });

@@ -9,8 +9,9 @@ const withLie = (lie: Lie, changes: Partial<Scenario> = {}): Outcome =>
   simulate({ ...scenario, ...changes, liars: [{ peer: 1, lies: [lie] }] });
 const received = ({ peers }: Outcome): number => peers[0]?.messagesReceived ?? 0;
 
+const served = ({ peers }: Outcome): number => peers[1]?.servedBytes ?? 0;
+
 const effects: readonly (readonly [Lie, (outcome: Outcome) => boolean])[] = [
-  [{ kind: 'twin', side: [0, 2] }, ({ peers }) => peers.filter(({ index }) => index === 1).length === 2],
   [{ kind: 'equivocate', what: 'proposal' }, ({ elapsedMs }) => elapsedMs !== honest.elapsedMs],
   [{ kind: 'equivocate', what: 'notarize' }, ({ elapsedMs }) => elapsedMs !== honest.elapsedMs],
   [
@@ -21,8 +22,11 @@ const effects: readonly (readonly [Lie, (outcome: Outcome) => boolean])[] = [
     { kind: 'withhold-votes', choices: ['notarize', 'skip', 'finalize'] },
     (outcome) => received(outcome) < received(honest),
   ],
-  [{ kind: 'withhold-blobs' }, ({ peers }) => peers[1]?.servedBytes === 0],
-  [{ kind: 'withhold-blobs', only: 2 }, ({ peers }) => (peers[1]?.servedBytes ?? 0) > 0],
+  [{ kind: 'withhold-blobs' }, (outcome) => served(honest) > 0 && served(outcome) === 0],
+  [
+    { kind: 'withhold-blobs', only: 2 },
+    (outcome) => served(outcome) > 0 && served(outcome) < served(honest) / 2,
+  ],
   [{ kind: 'withhold-blobs', afterMs: 4_000 }, ({ elapsedMs }) => elapsedMs > honest.elapsedMs + 1_000],
   [{ kind: 'rubbish', what: 'root' }, ({ skippedViews }) => skippedViews > 0],
   [{ kind: 'rubbish', what: 'tensors' }, ({ skippedViews }) => skippedViews > 0],
@@ -38,7 +42,10 @@ const effects: readonly (readonly [Lie, (outcome: Outcome) => boolean])[] = [
   ],
   [{ kind: 'replay', perSecond: 50 }, (outcome) => received(outcome) > received(honest) + 100],
   [{ kind: 'vote-unseen' }, ({ elapsedMs }) => elapsedMs !== honest.elapsedMs],
-  [{ kind: 'false-heights', by: 4 }, ({ performed }) => (performed.sync ?? 0) > 0],
+  [
+    { kind: 'false-heights', by: 4 },
+    ({ performed }) => honest.performed.sync === undefined && (performed.sync ?? 0) > 0,
+  ],
 ];
 
 for (const [lie, isFelt] of effects)
@@ -47,6 +54,15 @@ for (const [lie, isFelt] of effects)
     assert.deepEqual(outcome.problems, []);
     assert.ok(isFelt(outcome), JSON.stringify({ ...outcome, scenario: undefined, peers: undefined }));
   });
+
+test('simulate bears twins and feels them: they sign two of something, and are convicted (G5)', () => {
+  const slow: Partial<Scenario> = { gossip: { degree: 8 }, latency: [50, 600], rounds: 12 };
+  const outcomes = Array.from({ length: 6 }, (_, seed) =>
+    withLie({ kind: 'twin', side: [0, 2] }, { ...slow, seed: `twin ${seed}` }),
+  );
+  for (const { problems } of outcomes) assert.deepEqual(problems, []);
+  assert.ok(outcomes.some(({ convictionsDue, convicted }) => convictionsDue > 0 && convicted.includes(1)));
+});
 
 test('simulate bears a liar and feels it: unjustified proposals after skipped views', () => {
   const slow: Partial<Scenario> = { latency: [50, 900], loss: 0.05, rounds: 8 };

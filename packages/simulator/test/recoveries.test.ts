@@ -38,3 +38,27 @@ test('who dies while it settles an adoption remembers its votes after it: recove
     ],
   });
 });
+
+test('a delta that a restored peer announces again leaves its parameters by either name: old-backup 24 (G4)', () => {
+  expectSound({
+    ...calm,
+    seed: 'old-backup 24',
+    rounds: 2,
+    latency: [20, 400],
+    faults: [{ kind: 'restore', peer: 1, copyMs: 1_500, fromMs: 3_000, untilMs: 3_150 }],
+  });
+});
+
+for (const seed of [33, 103])
+  test(`only what a backup had and its peer has forgotten is there twice: unnoticed-restart ${seed} (G4)`, () => {
+    expectSound({
+      ...calm,
+      seed: `unnoticed-restart ${seed}`,
+      rounds: 3,
+      latency: [50, 700],
+      faults: [
+        { kind: 'restore', peer: 1, copyMs: 1_800, fromMs: 3_000, untilMs: 3_050, unnoticed: true },
+        { kind: 'restore', peer: 3, copyMs: 7_800, fromMs: 9_000, untilMs: 9_050, unnoticed: true },
+      ],
+    });
+  });

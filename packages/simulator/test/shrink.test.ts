@@ -1,6 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { calm, commandOf, type Scenario, scenarioOf, shrink, simulate } from '@murmuration/simulator';
+import {
+  calm,
+  commandOf,
+  type Outcome,
+  type Plan,
+  planOf,
+  type Scenario,
+  scenarioOf,
+  shrink,
+  shrinkSeed,
+  simulate,
+} from '@murmuration/simulator';
 
 const failing: Scenario = {
   ...calm,
@@ -29,6 +40,25 @@ test('shrink keeps what breaks a scenario and leaves out the rest', () => {
   assert.ok(simulations <= 300);
 });
 
+test('shrink keeps what a plan asks: the scenario stays as long and as large, its network gets quieter', () => {
+  const lossy: Scenario = { ...calm, seed: 'asked', loss: 0.05, duplication: 0.2, rounds: 4 };
+  const find = ({ problems, members }: Outcome): string[] => [
+    ...problems,
+    ...(members === 5 ? [] : [`G3: expected 5 members at the end, got ${members}`]),
+  ];
+  const { scenario, problems } = shrink(lossy, { find });
+  assert.deepEqual(problems, ['G3: expected 5 members at the end, got 4']);
+  assert.deepEqual(scenario, { ...lossy, loss: 0, duplication: 0 });
+});
+
+test('shrinkSeed finds what its plan finds', () => {
+  const plan = planOf('late-guest') as Plan;
+  const { problems, scenario } = shrinkSeed({ ...plan, membersAtEnd: 6 }, 0);
+  assert.match(problems[0] ?? '', /expected 6 members at the end, got 5/);
+  assert.equal(scenario.guests.length, 1);
+  assert.deepEqual(shrinkSeed(plan, 0).problems, []);
+});
+
 test('shrink leaves a scenario that holds as it is', () => {
   const { scenario, problems, simulations } = shrink(calm);
   assert.equal(scenario, calm);
@@ -37,7 +67,7 @@ test('shrink leaves a scenario that holds as it is', () => {
 });
 
 test('shrink stops after the simulations that it may run', () => {
-  assert.ok(shrink(failing, 5).simulations <= 5);
+  assert.ok(shrink(failing, { budget: 5 }).simulations <= 5);
 });
 
 test('commandOf writes what scenarioOf reads', () => {

@@ -58,16 +58,17 @@ test('simulate closes a calm round within a second and one message per statement
   for (const { published } of peers) assert.ok(published <= 10 * 5, `${published} messages`);
 });
 
-test('simulate counts what a mesh saves against everybody sending to everybody', () => {
+test('simulate counts every copy: one of each message among all, one per neighbour in a mesh', () => {
   const scenario: Scenario = { ...calm, seed: 'traffic', members: 24, rounds: 2, training: [300, 400] };
-  const sentBy = (gossip: Scenario['gossip']): number =>
-    expectSound({ ...scenario, gossip }).peers.reduce((most, peer) => Math.max(most, peer.messagesSent), 0);
-  const full = sentBy('full');
-  const mesh = sentBy({ degree: 8 });
-  assert.ok(full > 0 && mesh > 0);
-  const { peers } = expectSound({ ...scenario, gossip: { degree: 8 } });
-  for (const { messagesReceived, bytesReceived, pulledBytes } of peers)
-    assert.ok(messagesReceived > 50 && bytesReceived > 10_000 && pulledBytes > 1_000);
+  const copiesIn = (gossip: Scenario['gossip']): number[] => {
+    const { peers } = expectSound({ ...scenario, gossip });
+    const all = peers.reduce((sum, { published }) => sum + published, 0);
+    return peers.map(({ messagesReceived, published }) => messagesReceived / (all - published));
+  };
+  for (const copies of copiesIn('full')) assert.ok(copies > 0.85 && copies <= 1, `${copies} in full`);
+  for (const degree of [4, 8])
+    for (const copies of copiesIn({ degree }))
+      assert.ok(copies > degree / 2 && copies < 1.4 * degree, `${copies} at degree ${degree}`);
 });
 
 test('simulate says what is missing when the time is too short (G3)', () => {

@@ -2,9 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   findIdle,
+  findProblems,
   mutantCases,
+  type Outcome,
+  type Plan,
+  planOf,
   plans,
   runTask,
+  simulate,
   summarize,
   type TaskResult,
   tasksOf,
@@ -39,6 +44,21 @@ test('runTask says that it knows no such scenario', () => {
   assert.deepEqual(problems, ['no scenario is named nowhere']);
 });
 
+test('findProblems says what a plan asks and its outcome lacks', () => {
+  const plan = planOf('calm') as Plan;
+  const outcome = simulate(plan.scenario);
+  const asked = (changes: Partial<Plan>, seen: Partial<Outcome> = {}): string[] =>
+    findProblems({ ...plan, ...changes }, { ...outcome, ...seen });
+  assert.deepEqual(asked({}), []);
+  assert.match(asked({ membersAtEnd: 5 })[0] ?? '', /^G3: expected 5 members/);
+  assert.match(asked({ convicts: [1] })[0] ?? '', /^G5: expected 1 convicted by all/);
+  assert.match(asked({ goodputPercent: 90 }, { tokensCertified: 1 })[0] ?? '', /^G3: expected 90 %/);
+  assert.match(asked({ commitMsMax: { median: 1, mean: 9_999 } })[0] ?? '', /^G3: expected rounds certified/);
+  assert.match(asked({ commitMsMax: { median: 9_999, mean: 1 } })[0] ?? '', /^G3: expected rounds certified/);
+  assert.match(asked({}, { disputed: 1 })[0] ?? '', /^G4: expected at most 0 disputed pieces of work, got 1/);
+  assert.match(asked({}, { expired: 1 })[0] ?? '', /^G4: expected every contribution/);
+});
+
 test('summarize counts what held and what did not', () => {
   const one: TaskResult = {
     kind: 'seed',
@@ -49,6 +69,8 @@ test('summarize counts what held and what did not', () => {
     commitMs: [100, 200],
     tokensTrained: 1_000,
     tokensCertified: 900,
+    pieces: 10,
+    disputed: 0,
     performed: ['apply', 'settle'],
   };
   const other = { ...one, seed: 1, problems: ['G1: …'], falseConvictions: 2, commitMs: [400] };

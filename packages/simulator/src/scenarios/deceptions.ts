@@ -28,7 +28,8 @@ const byOne: readonly Row[] = [
     'twins',
     'one of four runs twice under one key, each half seeing half of the network',
     { kind: 'twin', side: [0, 2] },
-    passedOn,
+    { ...passedOn, ...slow, rounds: 12 },
+    { exercises: ['apply', 'report convicted'] },
   ],
   [
     'twins-across-a-cut',
@@ -113,6 +114,11 @@ const byOne: readonly Row[] = [
     'phantoms-for-one',
     'free identities announce twenty deltas a second and serve one proposer',
     { kind: 'phantoms', perSecond: 20, identities: 40, serves: { only: 2 } },
+  ],
+  [
+    'identity-flood',
+    'free identities announce two hundred deltas a second that nobody serves',
+    { kind: 'phantoms', perSecond: 200, identities: 1_000 },
   ],
   [
     'forged-accusation',

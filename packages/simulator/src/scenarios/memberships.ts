@@ -9,6 +9,14 @@ const membership = (
   membership: { votersMax: 64, earnedAfter: 0, silentAfter: 0, stallMs: 0, ...changes },
 });
 
+/** A founder beside whom guests earn membership by four certified rounds. */
+const oneFounder: Scenario = {
+  ...calm,
+  members: 1,
+  loss: 0.02,
+  settings: membership({ earnedAfter: 4 }),
+};
+
 export const memberships: readonly Plan[] = [
   {
     name: 'alone',
@@ -135,6 +143,20 @@ export const memberships: readonly Plan[] = [
     goodputPercent: 90,
   },
   {
+    name: 'lost-farewell',
+    about: 'members retire and go at once where every fourth message is lost',
+    scenario: {
+      ...calm,
+      members: 3,
+      rounds: 14,
+      loss: 0.25,
+      settings: membership({ earnedAfter: 2 }),
+      churn: [{ who: 'members', share: 0.3, awayMs: [1_000, 4_000], retires: true }],
+    },
+    seeds: { sample: 20, nightly: 150 },
+    exercises: ['report retired', 'report admitted', 'sync'],
+  },
+  {
     name: 'earned',
     about: 'three guests without an invitation earn membership by two certified rounds',
     scenario: {
@@ -155,11 +177,8 @@ export const memberships: readonly Plan[] = [
     name: 'founder-and-visitors',
     about: 'two guests earn membership beside one founder, and one of them vanishes',
     scenario: {
-      ...calm,
-      members: 1,
+      ...oneFounder,
       rounds: 30,
-      loss: 0.02,
-      settings: membership({ earnedAfter: 4 }),
       guests: [
         { atMs: 300, uninvited: true },
         { atMs: 2_000, uninvited: true },
@@ -174,11 +193,8 @@ export const memberships: readonly Plan[] = [
     name: 'founder-and-visitor',
     about: 'a guest beside one founder earns no membership, and vanishes',
     scenario: {
-      ...calm,
-      members: 1,
+      ...oneFounder,
       rounds: 20,
-      loss: 0.02,
-      settings: membership({ earnedAfter: 4 }),
       guests: [{ atMs: 300, uninvited: true }],
       faults: [{ kind: 'away', peer: 1, fromMs: 7_000 }],
     },

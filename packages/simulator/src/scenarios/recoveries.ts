@@ -3,6 +3,7 @@ import type { Plan } from '../plan.ts';
 import { calm, type Fault, type Scenario } from '../scenario.ts';
 
 const usual = { sample: 2, nightly: 60 };
+const rare = { sample: 1, nightly: 60 };
 
 /** Who is away is gone for minutes here, so rounds take seconds. */
 const patient: Scenario = {
@@ -25,6 +26,10 @@ const cut = (side: readonly number[], fromMs: number, untilMs: number): Fault =>
   fromMs,
   untilMs,
 });
+
+/** The peers come back with all that they had, and a new vote key: their folders are copies. */
+const restored = (peers: readonly number[], atMs: number): Fault[] =>
+  peers.map((peer) => ({ kind: 'restore', peer, copyMs: atMs, fromMs: atMs, untilMs: atMs + 600 }));
 
 export const recoveries: readonly Plan[] = [
   {
@@ -68,6 +73,7 @@ export const recoveries: readonly Plan[] = [
     },
     seeds: { sample: 3, nightly: 150 },
     exercises: ['provision', 'recovery adopted', 'rewind'],
+    disputedMax: 6,
   },
   {
     name: 'recovery-guest',
@@ -100,4 +106,68 @@ export const recoveries: readonly Plan[] = [
     exercises: ['recovery reopened', 'report retired'],
     membersAtEnd: 2,
   },
+  {
+    name: 'restored-pair',
+    about: 'two get new vote keys at once and go on until the founders reopen',
+    scenario: {
+      ...patient,
+      members: 2,
+      faults: [
+        ...restored([0, 1], 15_000),
+        { kind: 'reopening', atMs: 2 * minute, founders: [0, 1], listed: [0, 1] },
+      ],
+    },
+    seeds: rare,
+    exercises: ['provision', 'recovery opened', 'recovery reopened', 'rewind'],
+  },
+  {
+    name: 'restored-survivor',
+    about: 'two of five are away, one gets a new vote key: three go on provisionally',
+    scenario: {
+      ...patient,
+      rounds: 40,
+      faults: [...away([3, 4], 15_000, 2 * minute), ...restored([1], 20_000)],
+    },
+    seeds: rare,
+    exercises: ['provision', 'recovery opened'],
+  },
+  {
+    name: 'restored-founders',
+    about: 'two of four founders (byzantine) get new vote keys; all reopen the run',
+    scenario: {
+      ...patient,
+      members: 4,
+      quorum: 'byzantine',
+      settings: {},
+      faults: [
+        ...restored([0, 1], 15_000),
+        { kind: 'reopening', atMs: minute, founders: [0, 1, 2], listed: [0, 1, 2, 3] },
+      ],
+    },
+    seeds: rare,
+    exercises: ['recovery reopened'],
+  },
+  ...[0, 2].map(
+    (deaf): Plan => ({
+      name: `deaf-survivor-${deaf}`,
+      about: 'of three survivors one hears nothing for minutes; two go on without it',
+      scenario: {
+        ...patient,
+        members: 7,
+        rounds: 45,
+        faults: [
+          ...away([3, 4, 5, 6], 15_000, 3 * minute),
+          {
+            kind: 'partition',
+            side: [0, 1, 2].filter((peer) => peer !== deaf),
+            fromMs: 15_000,
+            untilMs: 150_000,
+            oneWay: true,
+          },
+        ],
+      },
+      seeds: rare,
+      exercises: ['provision', 'recovery opened'],
+    }),
+  ),
 ];
