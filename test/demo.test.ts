@@ -76,7 +76,7 @@ describe('murmur demo', () => {
     assert.match(generated.stdout, /^La /);
   });
 
-  test('that is terminated leaves no process behind', { timeout: 60_000 }, async () => {
+  test('that is terminated leaves no process behind', { timeout: 180_000 }, async () => {
     const folder = join(directory, 'terminated');
     const exit = await run(['demo', '--steps', '60', '--directory', folder], (child) => {
       setTimeout(() => child.kill('SIGTERM'), 8_000);

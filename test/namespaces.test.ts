@@ -24,18 +24,19 @@ describe('three peers in network namespaces', { skip: reason ?? false }, () => {
   }, async () => {
     const slow = { ports: [1], bitsPerSecond: 1_000_000 };
     const lan = await Lan.create({ ports: portsFor(peers), delayMs: 100, loss: 0.05, slow, seed: '1' });
-    const fleet = await Fleet.create({
-      directory: mkdtempSync(join(tmpdir(), 'murmuration-namespaces-')),
-      peers,
-      rounds: 10_000,
-      graceMs: 2_000,
-      viewTimeoutMs: 4_000,
-      roundsPerMark: 1_000,
-      listen: (index) => `/ip4/${lan.address(index)}/tcp/${lanPort}`,
-      launcher: lan.launcher,
-      onNews: () => undefined,
-    });
+    let fleet: Fleet | undefined;
     try {
+      fleet = await Fleet.create({
+        directory: mkdtempSync(join(tmpdir(), 'murmuration-namespaces-')),
+        peers,
+        rounds: 10_000,
+        graceMs: 2_000,
+        viewTimeoutMs: 4_000,
+        roundsPerMark: 1_000,
+        listen: (index) => `/ip4/${lan.address(index)}/tcp/${lanPort}`,
+        launcher: lan.launcher,
+        onNews: () => undefined,
+      });
       const onNews = (): void => undefined;
       const plan = { peers, roundsBefore: 2, partitionMs, roundsAfter: 2, onNews };
       const result = await playPartition(fleet, lan, plan);
@@ -51,9 +52,9 @@ describe('three peers in network namespaces', { skip: reason ?? false }, () => {
       assert.equal(fleet.witness.counts.unverified, 0);
       assert.ok(fleet.witness.counts.votes >= 2 * result.height, JSON.stringify(fleet.witness.counts));
     } finally {
-      await fleet.stop();
+      await fleet?.stop();
       await lan.remove();
-      fleet.remove();
+      fleet?.remove();
     }
     assert.deepEqual(ownNamespaces(), []);
   });

@@ -64,7 +64,7 @@ describe('two peers train a model from a file', () => {
   });
 
   const call = (...command: string[]): string =>
-    execFileSync(process.execPath, [murmur, ...command], { encoding: 'utf8', timeout: 60_000 });
+    execFileSync(process.execPath, [murmur, ...command], { encoding: 'utf8', timeout: 180_000 });
 
   /** Founds a run, lets two peers finish it, and gives the losses that the founder contributed. */
   async function trainTogether(
@@ -113,7 +113,7 @@ describe('two peers train a model from a file', () => {
     return losses;
   }
 
-  test('arrays: a convolutional network with batch normalization learns', { timeout: 120_000 }, async () => {
+  test('arrays: a convolutional network with batch normalization learns', { timeout: 280_000 }, async () => {
     const file = join(directory, 'mobilenet.onnx');
     writeFileSync(file, gunzipSync(readFileSync(mobileNet)));
     const dataOf = (peer: string): string => join(directory, `images-${peer}`);
@@ -145,7 +145,7 @@ describe('two peers train a model from a file', () => {
   });
 
   test('text: adapters train and travel, the weights beside them are fetched once', {
-    timeout: 120_000,
+    timeout: 280_000,
   }, async () => {
     const model = gpt({ vocabulary: 260, context: 64, width: 64, layers: 2, heads: 2 });
     const file = join(directory, 'base.onnx');

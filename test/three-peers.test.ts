@@ -68,7 +68,7 @@ describe('three peers as processes on loopback', () => {
   };
 
   test('certify every round, one joining late, one killed and restarted, and end with equal roots', {
-    timeout: 120_000,
+    timeout: 240_000,
   }, async () => {
     for (const name of names) writeFileSync(join(directory, `${name}.txt`), textOf(name));
     const stores = names.map((name) => openStore({ directory: join(directory, name) }));
