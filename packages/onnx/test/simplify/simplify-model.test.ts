@@ -45,10 +45,13 @@ async function simplified(write: (builder: GraphBuilder, x: string) => void): Pr
   return simple;
 }
 
-/** onnxruntime drops a Cast to the same type also where a body captures its output, and then misses that value. */
+/**
+ * onnxruntime drops a Cast to the same type also where a body captures its output, and then misses that value when it
+ * opens the model or runs it.
+ */
 const expectedOf = (model: Model, feeds: Readonly<Record<string, Tensor>>) =>
   runModel(model, feeds).catch((error: Error) => {
-    fc.pre(!/Missing Input/.test(error.message));
+    fc.pre(!/Missing Input|ort_value\.h/.test(error.message));
     throw error;
   });
 
