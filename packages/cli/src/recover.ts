@@ -101,7 +101,7 @@ function viewOf(store: Store, run: RunConfig): ReplicaView {
       code: 'bad-ledger',
     });
   const replica = createReplica(
-    { run, runId, self: store.identity.peer, role: 'observer' },
+    { run, runId, self: store.identity.peer, role: 'observer', wallMs: 0 },
     {
       hash: hashBytes,
       sign: (bytes) => store.identity.sign(bytes),

@@ -134,6 +134,7 @@ export class Session {
         runId: init.runId,
         self: store.identity.peer,
         role: init.role,
+        wallMs: Date.now(),
         ...(init.base && { base: init.base }),
       },
       {

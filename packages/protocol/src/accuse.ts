@@ -38,6 +38,7 @@ export function restoreEvidence(machine: Machine, records: readonly DurableRecor
     if (!key.startsWith('evidence/')) continue;
     const evidence = parseEvidence(bytes);
     if (!convicted.includes(evidence.peer)) machine.evidence.set(evidence.peer, evidence);
+    keepAtMost(machine.evidence, evidenceMax);
   }
 }
 

@@ -47,9 +47,11 @@ export function wantDelta(machine: Machine, delta: DeltaInput, priority: FetchPr
 
 const listKey = ({ list, listBytes }: Pick<Header, 'list' | 'listBytes'>): string => `${list} ${listBytes}`;
 
-/** Asks a proposer for the list of its block's contributions. */
+/** Asks a proposer for the list of its block's contributions; again if it came and had to give way to others. */
 export function wantList(machine: Machine, { list, listBytes }: Header, author: PeerId): void {
-  want(machine, listKey({ list, listBytes }), {
+  const key = listKey({ list, listBytes });
+  if (machine.blobs.get(key)?.status === 'held') machine.blobs.delete(key);
+  want(machine, key, {
     blob: list,
     bytes: listBytes,
     purpose: 'contributions',
@@ -186,15 +188,20 @@ export function holdsDeltas(machine: Machine, record: BlockRecord): boolean {
   return all;
 }
 
-/** Forgets blobs that neither the pool nor an undecided block needs; cancels their fetches. */
+/** Forgets blobs and lists that neither the pool nor an undecided block needs; cancels their fetches. */
 export function sweepBlobs(machine: Machine): void {
   const needed = new Set<string>();
   for (const { contribution } of machine.pool.values()) needed.add(deltaKey(contribution));
   for (const { block } of machine.records.values())
     if (block.height > machine.settled.block.height)
       for (const contribution of block.contributions) needed.add(deltaKey(contribution));
-  for (const { proposal } of machine.views.values())
-    if (proposal && !proposal.record) needed.add(listKey(proposal.proposal.header));
+  const lists = new Set<Cid>();
+  for (const { proposal } of machine.views.values()) {
+    if (!proposal || proposal.record) continue;
+    needed.add(listKey(proposal.proposal.header));
+    lists.add(proposal.proposal.header.list);
+  }
+  for (const name of machine.lists.keys()) if (!lists.has(name)) machine.lists.delete(name);
   for (const [key, { blob, status }] of machine.blobs) {
     if (needed.has(key)) continue;
     if (status === 'fetching') machine.out.rest.push({ kind: 'cancel-fetch', blob });

@@ -10,9 +10,11 @@ import {
   invalidBlobsMax,
   listsMax,
   membersMax,
+  openingsMax,
   presencesMax,
   requestsMax,
   verifiedMax,
+  votersMax,
 } from './defaults.ts';
 import { deferredBytes } from './deferred.ts';
 import type { Machine } from './machine.ts';
@@ -30,6 +32,7 @@ const bounds: readonly Bound[] = [
   ['renewals', ({ rekeys }) => rekeys.size, 2 * membersMax],
   ['members that spoke', ({ spokeAt }) => spokeAt.size, membersMax],
   ['peers in recoveries', ({ elsewhere }) => elsewhere.size, presencesMax],
+  ['openings', ({ openings }) => openings.size, 2 * openingsMax * votersMax + 2],
   ['executions', ({ executions }) => executions.size, executionsMax],
   ['contribution lists', ({ lists }) => lists.size, listsMax],
   ['invalid deltas', ({ invalidDeltas }) => invalidDeltas.size, invalidBlobsMax],

@@ -216,14 +216,18 @@ export const runBytesMax: number = 64 * KiB;
 export const listedMax = 64;
 /** In one message, a peer that an opening lists and its signature take one of so many places, its new key two. */
 export const openingPlacesMax = 80;
-/** Openings at one fork, 10 s each: of four months. */
-export const attemptsMax = 1_000_000;
+/**
+ * How many attempts a voter may skip: those of ten minutes, 10 s each. What somebody claims beyond is not followed.
+ */
+export const attemptsAhead = 64;
+/** Openings at one fork: of ten years, 64 skipped every 10 s. */
+export const attemptsMax: number = 2 ** 31;
 /** Openings that the ledger state remembers. */
 export const recoveriesKept = 64;
 /** Blocks of one recovery, which are kept in memory until it ends: two weeks of five-minute rounds. */
 export const recoveryBlocksMax = 4_096;
-/** Survivors' openings at our fork that are kept: those of the highest attempts. */
-export const openingsMax = 16;
+/** Openings at our fork that are kept of each voter that signed them, complete or not: those of the highest attempts. */
+export const openingsMax = 4;
 /**
  * Who was not heard for so long is not there: two of the slowest re-broadcasts, and one of their messages may be lost.
  */

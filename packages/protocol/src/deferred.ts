@@ -38,7 +38,12 @@ export function defer(
   if (oldest && before.length >= placesOf(machine, signer)) deferred.delete(oldest[0]);
   deferred.set(name, { signer, bytes });
   keepAtMost(deferred, deferredMax);
-  for (const first of deferred.keys()) if (deferredBytes(machine) > deferredBytesMax) deferred.delete(first);
+  let bytesKept = deferredBytes(machine);
+  for (const [first, { bytes: dropped }] of deferred) {
+    if (bytesKept <= deferredBytesMax) return;
+    deferred.delete(first);
+    bytesKept -= dropped.length;
+  }
 }
 
 /** Of our own votes there is room for what two others give back: we may have forgotten them. */

@@ -12,8 +12,9 @@ import { expireOwn, ownIn } from './own.ts';
 import { keepBlock } from './sign.ts';
 import { baseOfView, newestNotarized } from './views.ts';
 
+/** By all that its result follows from: what a delta weighs depends on who is a member, and an opening changes that. */
 const executionKey = ({ parent, inputs }: Execution): string =>
-  [parent, ...inputs.map(({ contribution }) => contribution)].join('/');
+  [parent, ...inputs.flatMap(({ contribution, clip, weight }) => [contribution, clip, weight])].join('/');
 
 /** Whether the engine can execute on this block: it stands at it, or has applied it since the newest final one. */
 export const isReachable = (machine: Machine, block: BlockId): boolean =>

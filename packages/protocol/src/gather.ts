@@ -13,7 +13,8 @@
 import type { PeerId } from '@murmuration/base';
 import { isSameBlock } from './block-record.ts';
 import type { Electorate } from './certificate.ts';
-import { attemptsMax, heardMs, openingPatienceMs, openingsMax, stallCheckMs } from './defaults.ts';
+import { attemptsAhead, attemptsMax, heardMs, openingPatienceMs, stallCheckMs } from './defaults.ts';
+import { hasSigned, isComplete, keepNewest, noteOpening, signedBy } from './known-openings.ts';
 import { keyOf } from './ledger-state.ts';
 import { isMember, type Machine, report, tipOf, votersOf } from './machine.ts';
 import {
@@ -22,13 +23,11 @@ import {
   fitsOpening,
   forgedOpening,
   isPreferred,
-  mergeSignatures,
   misplacedOpening,
   type Opening,
   openingName,
   parseOpening,
   rekeyed,
-  signaturesMissing,
   signOpening,
 } from './opening.ts';
 import type { Report } from './report.ts';
@@ -57,58 +56,6 @@ export function votersThere(machine: Machine): readonly PeerId[] {
 /** Whether voters that are there could certify something in the regular epoch. */
 export const hasQuorum = (machine: Machine): boolean =>
   countVotes(machine, votersThere(machine)) >= quorum(machine);
-
-const isComplete = (machine: Machine, opening: Opening): boolean =>
-  signaturesMissing(opening, machine.rules.run) === 0;
-
-const hasSigned = (opening: Opening, peer: PeerId): boolean =>
-  opening.signatures.some((entry) => entry.peer === peer);
-
-/** Whether an opening brings no signature that we do not have. */
-export function knowsOpening(machine: Machine, opening: Opening): boolean {
-  const known = machine.openings.get(openingName(opening));
-  return known !== undefined && opening.signatures.every(({ peer }) => hasSigned(known, peer));
-}
-
-/**
- * Why an opening is not kept: founders say nothing before theirs is complete, and have one; of those by survivors the
- * highest attempts count.
- */
-export function needlessOpening(machine: Machine, opening: Opening): string | undefined {
-  const others = [...machine.openings.values()].filter(({ authority }) => authority === opening.authority);
-  if (machine.openings.has(openingName(opening))) return undefined;
-  if (opening.authority === 'founders') {
-    if (!isComplete(machine, opening)) return 'opening that founders have not completed';
-    return others.length > 0 ? 'second opening by founders' : undefined;
-  }
-  const isHigh = others.length < openingsMax || others.some(({ attempt }) => attempt < opening.attempt);
-  return isHigh ? undefined : 'opening of an old attempt';
-}
-
-/** Keeps a checked opening at our newest final block. Returns whether it is one to keep. */
-export function noteOpening(machine: Machine, opening: Opening): boolean {
-  if (needlessOpening(machine, opening)) return false;
-  const name = openingName(opening);
-  const known = machine.openings.get(name);
-  machine.openings.set(name, known ? mergeSignatures(known, opening.signatures) : opening);
-  keepNewest(machine);
-  return true;
-}
-
-/** Of survivors' openings the highest attempts stay, and the one of the recovery that has the engine. */
-function keepNewest(machine: Machine): void {
-  const current = machine.dormant && openingName(machine.dormant.opening);
-  const others = [...machine.openings]
-    .filter(([name, { authority }]) => authority === 'survivors' && name !== current)
-    .sort(([, a], [, b]) => b.attempt - a.attempt);
-  for (const [name] of others.slice(openingsMax)) machine.openings.delete(name);
-}
-
-/** Drops openings at blocks that are no longer the newest final one. */
-export function sweepOpenings(machine: Machine): void {
-  for (const [name, opening] of machine.openings)
-    if (misplacedOpening(opening, machine.settled)) machine.openings.delete(name);
-}
 
 /** Whether the machine stands at its newest final block, with nothing of a snapshot or an adoption on its way. */
 const isSteady = (machine: Machine): boolean =>
@@ -204,9 +151,32 @@ export function chooseRecovery(machine: Machine): Opening | undefined {
 
 /** The newest opening at this fork that we signed. */
 const ownOpening = (machine: Machine): Opening | undefined =>
-  [...machine.openings.values()]
-    .filter((opening) => opening.authority === 'survivors' && hasSigned(opening, machine.init.self))
+  [true, false]
+    .flatMap((complete) => signedBy(machine, machine.init.self, complete))
     .sort((a, b) => b.attempt - a.attempt)[0];
+
+/** The highest attempt that a peer has signed, or whose recovery it is in; −1: none. */
+function attemptOf(machine: Machine, peer: PeerId): number {
+  const { dormant, elsewhere, init } = machine;
+  const isIn = peer === init.self ? dormant && openingName(dormant.opening) : elsewhere.get(peer)?.opening;
+  let highest = -1;
+  for (const [name, opening] of machine.openings)
+    if (opening.authority === 'survivors' && (name === isIn || hasSigned(opening, peer)))
+      highest = Math.max(highest, opening.attempt);
+  return highest;
+}
+
+/**
+ * Attempts rise above what those whom we list have signed. Who is too far ahead is not followed, or one who lies could
+ * use all attempts up; where all others are, we come nearer by as much as they may sign at once.
+ */
+function nextAttempt(machine: Machine, peers: readonly PeerId[]): number {
+  const { self } = machine.init;
+  const own = attemptOf(machine, self);
+  const others = peers.filter((peer) => peer !== self).map((peer) => attemptOf(machine, peer));
+  const near = others.filter((attempt) => attempt < own + attemptsAhead);
+  return near.length > 0 ? 1 + Math.max(own, ...near) : own + attemptsAhead;
+}
 
 /** Signs: durable before it is sent, at most once for each fork and attempt, and attempts only rise. */
 function sign(machine: Machine, opening: Opening): void {
@@ -220,21 +190,25 @@ function sign(machine: Machine, opening: Opening): void {
   machine.out.statements.push(encodeOpeningStatement(signed));
 }
 
-/** Whether we may sign what another voter proposed: it lists us by our key, and nobody who is gone. */
+/** Whether we may sign what another voter proposed: it lists us by our key, nobody who is gone, and skips few attempts. */
 function isSignable(machine: Machine, opening: Opening, there: readonly PeerId[]): boolean {
   const { self } = machine.init;
   return (
     opening.authority === 'survivors' &&
     opening.attempt > (ownOpening(machine)?.attempt ?? -1) &&
+    opening.attempt <= attemptOf(machine, self) + attemptsAhead &&
     opening.listed.includes(self) &&
     keyOf(electorateOf(machine, opening), self) === ownVoteKey(machine).key &&
     opening.listed.every((peer) => there.includes(peer))
   );
 }
 
-/** Whether a peer has signed an opening of this attempt or a later one. */
+/** Whether a peer has signed an opening of this attempt or one of the next. */
 const signedSince = (machine: Machine, since: number, peer: PeerId): boolean =>
-  [...machine.openings.values()].some((opening) => opening.attempt >= since && hasSigned(opening, peer));
+  [...machine.openings.values()].some(
+    (opening) =>
+      opening.attempt >= since && opening.attempt <= since + attemptsAhead && hasSigned(opening, peer),
+  );
 
 /** Those who are there without those who let our last opening wait for too long; all, where nobody else is left. */
 function listable(machine: Machine, there: readonly PeerId[]): readonly PeerId[] {
@@ -248,8 +222,8 @@ function listable(machine: Machine, there: readonly PeerId[]): readonly PeerId[]
   return there;
 }
 
-/** An opening of these voters, with their new keys, as far as it fits into a message. */
-function openingOf(machine: Machine, peers: readonly PeerId[]): Opening {
+/** An opening of these voters, with their new keys, as far as it fits into a message; `undefined` if there is none. */
+function openingOf(machine: Machine, peers: readonly PeerId[]): Opening | undefined {
   const { self } = machine.init;
   const listed: PeerId[] = [];
   const rekeys: Uint8Array[] = [];
@@ -260,9 +234,9 @@ function openingOf(machine: Machine, peers: readonly PeerId[]): Opening {
     if (renewal) rekeys.push(renewal.bytes);
   }
   const { block, next } = machine.settled;
-  const attempts = [...machine.openings.values()].map(({ attempt }) => attempt);
   const terms = { runId: machine.rules.runId, fork: block.id, height: block.height, ...next };
-  const attempt = 1 + Math.max(-1, ...attempts);
+  const attempt = nextAttempt(machine, listed);
+  if (listed.length < 2 || attempt > attemptsMax) return undefined;
   return parseOpening(createOpening({ ...terms, attempt, listed, rekeys, authority: 'survivors' }));
 }
 
@@ -291,7 +265,7 @@ export function gather(machine: Machine): boolean {
   const turn = Math.max(gathering.stalledAt ?? Number.POSITIVE_INFINITY, signed);
   if (machine.now < turn + peers.indexOf(self) * openingPatienceMs) return false;
   const opening = openingOf(machine, peers);
-  if (opening.listed.length < 2 || opening.attempt >= attemptsMax) return false;
+  if (!opening) return false;
   sign(machine, opening);
   return true;
 }

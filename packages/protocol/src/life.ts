@@ -1,12 +1,19 @@
 /** How a replica goes from one life to the next (recovery.ts): into a recovery, along with it, out of it. */
 import type { Cid } from '@murmuration/base';
 import { awaitsAdoption } from './adopt.ts';
-import { adoptionMaxMs, adoptionPatienceMs, partingMaxMs, partingMs } from './defaults.ts';
+import {
+  adoptionMaxMs,
+  adoptionPatienceMs,
+  invalidBlobsMax,
+  listsMax,
+  partingMaxMs,
+  partingMs,
+} from './defaults.ts';
 import { undoAll } from './follow.ts';
 import { isAlive, reportRecovery } from './gather.ts';
 import type { ReplicaEvent } from './index.ts';
 import { listenAnew } from './listen.ts';
-import { createMachine, type Machine, setTimer } from './machine.ts';
+import { createMachine, keepAtMost, type Machine, setTimer } from './machine.ts';
 import type { OwnContribution } from './machine-parts.ts';
 import { noteRekeys } from './memory.ts';
 import { type Opening, openedRecord, openingName } from './opening.ts';
@@ -44,6 +51,7 @@ export function begin(
     pair.regular.components,
     pair.regular.rules,
     openedRecord(pair.regular.rules, fork, opening),
+    pair.regular.voice,
   );
   for (const [id, record] of pair.regular.records)
     if (record.block.height < fork.block.height) machine.records.set(id, record);
@@ -96,7 +104,7 @@ export function shareOwn(pair: Pair, machine: Machine): void {
 }
 
 /** What one machine knows of contributions goes on in the other; those that cannot follow expire there. */
-function moveWork(from: Machine, to: Machine, expires: (base: Cid) => boolean): void {
+export function moveWork(from: Machine, to: Machine, expires: (base: Cid) => boolean): void {
   if (from.own.sequence > to.own.sequence) {
     to.own.sequence = from.own.sequence;
     to.own.last = from.own.last;
@@ -104,7 +112,9 @@ function moveWork(from: Machine, to: Machine, expires: (base: Cid) => boolean): 
   for (const [cid, entry] of from.pool) if (!to.pool.has(cid)) to.pool.set(cid, entry);
   for (const [key, status] of from.blobs) if (!to.blobs.has(key)) to.blobs.set(key, status);
   for (const [name, list] of from.lists) to.lists.set(name, list);
+  keepAtMost(to.lists, listsMax);
   for (const key of from.invalidDeltas) to.invalidDeltas.add(key);
+  keepAtMost(to.invalidDeltas, invalidBlobsMax);
   to.requests = Math.max(to.requests, from.requests);
   for (const [sequence, own] of from.own.contributions) {
     const known = to.own.contributions.get(sequence);

@@ -28,9 +28,11 @@ export const listenAnew = (machine: Machine): void => {
 const othersOf = (machine: Machine): readonly PeerId[] =>
   votersOf(machine).filter((voter) => voter !== machine.init.self);
 
-/** A connection of a moment teaches nothing: with the last voter goes what was heard. */
-export function noteParting(machine: Machine): void {
-  if (!othersOf(machine).some((voter) => machine.connected.has(voter))) machine.apartSince = machine.now;
+/** A connection of a moment teaches nothing: with the last voter goes what was heard. Nobody else's going matters. */
+export function noteParting(machine: Machine, peer: PeerId): void {
+  const others = othersOf(machine);
+  if (!others.includes(peer) || others.some((voter) => machine.connected.has(voter))) return;
+  machine.apartSince = machine.now;
 }
 
 /** What others had long since has come: an epoch that was opened before, or our first blocks. */

@@ -64,6 +64,9 @@ export interface OwnContribution extends Announcement {
 }
 
 export interface PeerStanding {
+  /** Of its newest presence. */
+  readonly life: number;
+  count: number;
   readonly epoch: number;
   readonly view: number;
   readonly head: number;
@@ -76,6 +79,15 @@ export interface PeerStanding {
   failures: number;
   retryAt: number;
   heardAt: number;
+}
+
+/** Where a peer stands in a recovery that is not ours, or on the regular chain while we look from inside a recovery. */
+export interface PeerElsewhere {
+  readonly life: number;
+  readonly count: number;
+  readonly opening: Cid | null;
+  readonly final: number;
+  readonly heardAt: number;
 }
 
 /** The set that we would propose on the head; executed ahead by every member. */

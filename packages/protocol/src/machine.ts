@@ -5,10 +5,10 @@
  *   chain       which blocks are known, applied, final (follow.ts, settle.ts)
  *   pool        contributions of all authors, and which blobs are held (pool.ts, blobs.ts)
  *   budget      what others may cost us until the next final block (budget.ts, lottery.ts)
- *   views       votes, certificates and proposals of this epoch's undecided views (votes.ts, agree.ts)
+ *   views       votes, certificates and proposals of this epoch's undecided views (views.ts, agree.ts)
  *   round       whether the current height may be closed (readiness.ts)
  *   own         what this peer has signed and may not contradict (sign.ts)
- *   peers       where the others stand (presence.ts, sync.ts)
+ *   peers       where the others stand (standing.ts, sync.ts)
  *
  * An event changes one part (receive.ts, replica.ts); then `settleDown` lets every module take the steps that have
  * become possible, until nothing moves. Effects gather in `out` and leave in the order: persist, serve, publish, rest.
@@ -36,6 +36,7 @@ import type {
   Dormancy,
   ExecutionStatus,
   OwnContribution,
+  PeerElsewhere,
   PeerStanding,
   Plan,
   PoolEntry,
@@ -81,10 +82,7 @@ export interface Machine {
   readonly openings: Map<Cid, Opening>;
   /** What the driver was given of founders: it waits until the engine has come to its block. */
   given: Opening | undefined;
-  readonly elsewhere: Map<
-    PeerId,
-    { readonly opening: Cid; readonly final: number; readonly heardAt: number }
-  >;
+  readonly elsewhere: Map<PeerId, PeerElsewhere>;
   /** When a block became final last, in the recovery if there is one. */
   progressAt: number;
   /** Recoveries that this peer has left: it votes in them no more. */
@@ -208,6 +206,8 @@ export interface Machine {
   readonly returning: Map<PeerId, number>;
   readonly verified: Set<string>;
   readonly budget: Budget;
+  /** Of our newest presence; the two machines of a replica speak with one voice. */
+  readonly voice: { life: number; count: number };
   /** When we said last where we stand, at which newest final block, and what we have said to hold since. */
   published: { of: BlockId | undefined; at: number; readonly holdings: Set<string> };
   rebroadcastDelay: number;
@@ -271,7 +271,7 @@ const untouched = {
   ended: false,
 } as const;
 
-type Given = 'init' | 'components' | 'rules' | 'provisional' | 'genesis' | 'records' | 'settled';
+type Given = 'init' | 'components' | 'rules' | 'provisional' | 'genesis' | 'records' | 'settled' | 'voice';
 
 /** What a machine gathers, while there is nothing of it. */
 const createCollections = (): Omit<Machine, Given | keyof typeof untouched> => ({
@@ -322,12 +322,13 @@ const createCollections = (): Omit<Machine, Given | keyof typeof untouched> => (
   assistedAt: new Map(),
 });
 
-/** A machine at genesis, or (of a recovery) at the fork that its opening made. */
+/** A machine at genesis, or (of a recovery) at the fork that its opening made, with the voice of the regular one. */
 export function createMachine(
   init: ReplicaInit,
   components: ReplicaComponents,
   rules: Rules,
   fork?: BlockRecord,
+  voice: Machine['voice'] = { life: 0, count: 0 },
 ): Machine {
   const genesis = fork ?? genesisRecord(rules);
   return {
@@ -338,6 +339,7 @@ export function createMachine(
     genesis,
     records: new Map([[genesis.block.id, genesis]]),
     settled: genesis,
+    voice,
     ...untouched,
     ...createCollections(),
   };

@@ -25,6 +25,10 @@ function forget(machine: Machine): void {
   report(machine, { kind: 'forgotten', key });
 }
 
+/** Whether we stand at adopted blocks of a recovery: what was signed in it is over, and nothing is signed there. */
+const isPassing = (machine: Machine): boolean =>
+  machine.provisional === undefined && tipOf(machine).fork !== undefined;
+
 /** Whether a vote or proposal of ours is one that we remember, or that we need not remember. */
 function isRemembered(machine: Machine, statement: SignedStatement): boolean {
   const said = statement.kind === 'vote' ? statement.vote : undefined;
@@ -40,7 +44,7 @@ function isRemembered(machine: Machine, statement: SignedStatement): boolean {
 
 /** Looks at a vote or proposal that came back to us under our name. */
 export function noticeOwn(machine: Machine, statement: SignedStatement): void {
-  if (machine.forgotten || isRemembered(machine, statement)) return;
+  if (machine.forgotten || isPassing(machine) || isRemembered(machine, statement)) return;
   const { key } = ownVoteKey(machine);
   if (machine.rules.verify(key, statement.signed, statement.signature)) forget(machine);
 }
@@ -48,7 +52,7 @@ export function noticeOwn(machine: Machine, statement: SignedStatement): void {
 /** Looks for votes of ours in a checked certificate of the current epoch. */
 export function noticeOwnIn(machine: Machine, certificate: Certificate): void {
   const { view, choice, signers, rekeys } = certificate;
-  if (!isSameEpoch(certificate, epochIdOf(machine))) return;
+  if (isPassing(machine) || !isSameEpoch(certificate, epochIdOf(machine))) return;
   const self = machine.init.self;
   const signed = signers.some((signer) => votersOf(machine)[signer] === self);
   const key = rekeys.find(({ peer }) => peer === self)?.key ?? keyOf(tipOf(machine).state, self);

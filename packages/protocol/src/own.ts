@@ -20,6 +20,17 @@ export const ownIn = (machine: Machine, { block }: BlockRecord): Contribution | 
     [...machine.own.contributions.values()].some((own) => isOf(own)(contribution)),
   );
 
+/**
+ * Whether these blocks carry more own work than a snapshot in their place could take out of the local parameters: one
+ * contribution that is still pending.
+ */
+export function carryMoreOwn(machine: Machine, records: readonly BlockRecord[]): boolean {
+  const taken = [...machine.own.contributions.values()].filter((own) =>
+    records.some(({ block }) => block.contributions.some(isOf(own))),
+  );
+  return taken.length > 1 || taken.some(({ expired }) => expired);
+}
+
 /** Whether a contribution is in a block of the chain that ends in `head`. */
 export function isIncluded(head: BlockRecord, own: OwnContribution): boolean {
   let at: BlockRecord | undefined = head;

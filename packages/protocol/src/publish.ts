@@ -2,6 +2,7 @@
 import { encodeCbor, type PeerId } from '@murmuration/base';
 import { openEvidence, votesBy } from './accuse.ts';
 import { isHeld } from './blobs.ts';
+import { encodeList } from './block-record.ts';
 import { encodeCertificate } from './certificate.ts';
 import { derived } from './counted-map.ts';
 import {
@@ -9,6 +10,7 @@ import {
   callersAtOnce,
   callersWithNews,
   certificatesMax,
+  depthMax,
   farewellMs,
   heardMs,
   holdingsDelayMs,
@@ -25,7 +27,7 @@ import {
   votesMax,
 } from './defaults.ts';
 import { openingStatements } from './gather.ts';
-import type { Effect } from './index.ts';
+import type { BlockId, Effect } from './index.ts';
 import { classOf } from './lottery.ts';
 import {
   epochOf,
@@ -109,7 +111,7 @@ export function publishPresence(machine: Machine): void {
 }
 
 function sendPresence(machine: Machine, holds: readonly string[]): void {
-  const { published, init, settled } = machine;
+  const { published, init, settled, voice } = machine;
   if (init.role === 'observer') return;
   if (published.of !== settled.block.id) published.holdings.clear();
   published.of = settled.block.id;
@@ -117,6 +119,8 @@ function sendPresence(machine: Machine, holds: readonly string[]): void {
   for (const holding of holds) published.holdings.add(holding);
   const presence: Presence = {
     peer: init.self,
+    life: voice.life,
+    count: ++voice.count,
     epoch: epochOf(machine),
     view: machine.view,
     head: headOf(machine).block.height,
@@ -168,12 +172,13 @@ function repeatPresence(machine: Machine): void {
  */
 function giveBack(
   machine: Machine,
-  { peer, epoch, view, final }: Presence,
+  { peer, life, epoch, view, final }: Presence,
   known: PeerStanding | undefined,
 ): void {
   const hasVoted = epoch === epochOf(machine) && (machine.lastVote.get(peer) ?? -1) >= view;
   const isElsewhere =
     known?.epoch !== epoch ||
+    known.life !== life ||
     view < known.view ||
     final < known.final ||
     machine.now > known.heardAt + heardMs;
@@ -221,6 +226,24 @@ function certificatesFrom(machine: Machine, from: number): Uint8Array[] {
   );
 }
 
+/**
+ * The proposals of blocks that are notarized and not final, one for each block, newest last; with them goes the list of
+ * their contributions. Who has skipped such a view goes on only above its block, and the proposer may be gone.
+ */
+function notarizedProposals(machine: Machine): Uint8Array[] {
+  const chosen = new Map<BlockId, Uint8Array>();
+  for (const [, { notarized, proposal }] of [...machine.views].sort(([a], [b]) => a - b)) {
+    const block = notarized?.block;
+    if (!proposal?.record || block === undefined || proposal.proposal.block !== block) continue;
+    const { header } = proposal.proposal;
+    chosen.delete(block);
+    chosen.set(block, proposal.bytes);
+    const bytes = encodeList(proposal.record.announcements);
+    machine.out.serve.push({ kind: 'serve', blob: header.list, bytes });
+  }
+  return [...chosen.values()].slice(-depthMax - 1);
+}
+
 /** Whether nothing is under way here: everybody trains, and who missed the end of the round will say so. */
 function isCalm(machine: Machine): boolean {
   const { own, settled, readyAt, openings, elsewhere, returning } = machine;
@@ -265,6 +288,7 @@ export function rebroadcast(machine: Machine): void {
     const proposal = ownProposal(machine, view);
     if (proposal) statements.push(proposal);
   }
+  if (machine.repeats > 0) statements.push(...notarizedProposals(machine));
   if (speaks)
     statements.push(...certificatesFrom(machine, Math.max(machine.floor, machine.view - certificatesMax)));
   const votes = [...machine.own.votes.values()].slice(-votesMax);

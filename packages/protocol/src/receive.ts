@@ -14,9 +14,9 @@ import { defer } from './deferred.ts';
 import { ProtocolError } from './errors.ts';
 import { checkEvidence } from './evidence.ts';
 import { equalBytes } from './fields.ts';
-import { knowsOpening, needlessOpening, noteOpening } from './gather.ts';
 import type { Verdict } from './index.ts';
 import { encodeInvitation } from './invitation.ts';
+import { knowsOpening, needlessOpening, noteOpening } from './known-openings.ts';
 import { keyOf, memberOf } from './ledger-state.ts';
 import { epochIdOf, keepAtMost, type Machine, openingOf, tipOf, votersOf } from './machine.ts';
 import { noticeOwn, noticeOwnIn } from './memory.ts';
@@ -27,7 +27,7 @@ import { answer } from './publish.ts';
 import { checkRequest, staleRequest } from './request.ts';
 import { renewalsMax } from './roster.ts';
 import { decide } from './settle.ts';
-import { isRepeated, notePresence, noteWord } from './standing.ts';
+import { isOutrun, isRepeated, notePresence, noteRepeated, noteWord } from './standing.ts';
 import {
   decodeMessage,
   decodeStatement,
@@ -212,11 +212,13 @@ function receivePresence(machine: Machine, statement: Extract<Statement, { kind:
   if (tipOf(machine).state.convicted.includes(presence.peer)) return ignore('presence of a convicted peer');
   if (presence.final > presence.head || presence.head > machine.rules.run.rounds)
     return reject('presence at impossible heights');
+  if (isOutrun(machine, presence)) return ignore('known presence');
   const problem = problemOfSignature(machine, statement);
   if (problem) return problem;
   const repeated = isRepeated(machine, presence);
   const known = machine.peers.get(presence.peer);
-  if (!repeated) notePresence(machine, presence);
+  if (repeated) noteRepeated(machine, presence);
+  else notePresence(machine, presence);
   if (presence.opening === openingOf(machine)) answer(machine, presence, known);
   return repeated ? ignore('known presence') : accept;
 }

@@ -16,8 +16,9 @@
 import { assert } from '@murmuration/base';
 import { partingCheckMs } from './defaults.ts';
 import { equalBytes } from './fields.ts';
-import { chooseRecovery, gather, isAlive, isAtFork, nextGathering, sweepOpenings } from './gather.ts';
+import { chooseRecovery, gather, isAlive, isAtFork, nextGathering } from './gather.ts';
 import type { DurableRecord, LedgerEntry, Replica, ReplicaEvent, ReplicaView } from './index.ts';
+import { sweepOpenings } from './known-openings.ts';
 import {
   begin,
   compare,
@@ -220,6 +221,8 @@ function start(pair: Pair, event: Start): void {
     ...pair.door.handle(pair.regular, { kind: 'start', records, ledger, applied, undoable: [] }, pair.now),
   );
   if (isOver) {
+    for (const { block, height } of [...(event.undoable ?? [])].reverse())
+      pair.emit({ kind: 'undo', block, height });
     rewind(pair, opening, pair.regular.settled.block);
     pair.life = { kind: 'rewinding', opening, before: undefined };
   } else begin(pair, opening, stored, event);

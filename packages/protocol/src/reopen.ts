@@ -1,6 +1,7 @@
 /** A founders' opening: the regular chain goes on from its newest final block with another roster, and says so. */
 import { undoAll } from './follow.ts';
-import { noteOpening, reportRecovery } from './gather.ts';
+import { reportRecovery } from './gather.ts';
+import { noteOpening } from './known-openings.ts';
 import { type Machine, report } from './machine.ts';
 import { noteRekeys } from './memory.ts';
 import {
@@ -51,7 +52,6 @@ export function reopen(machine: Machine): boolean {
   machine.settled = openedRecord(machine.rules, before, opening);
   machine.records.set(before.block.id, machine.settled);
   noteRekeys(machine, machine.settled);
-  machine.executions.clear();
   machine.plan = undefined;
   openViews(machine, before.next.epoch, -1);
   machine.progressAt = machine.now;

@@ -131,7 +131,7 @@ function take(machine: Machine, event: ReplicaEvent): Effect[] {
     case 'disconnected':
       machine.connected.delete(event.peer);
       machine.returning.delete(event.peer);
-      noteParting(machine);
+      noteParting(machine, event.peer);
       return [];
     case 'invited':
       takeInvited(machine, event.invitation);

@@ -16,7 +16,7 @@ import { recentNames } from './ledger-state.ts';
 import { isListening, listenAnew } from './listen.ts';
 import { epochOf, isStopped, type Machine, report, tipOf } from './machine.ts';
 import { noteRekeys } from './memory.ts';
-import { ownIn, settleOwn } from './own.ts';
+import { carryMoreOwn, ownIn, settleOwn } from './own.ts';
 import { sweepChanges } from './pending-changes.ts';
 import { sweepPool } from './pool.ts';
 import { forgetExecutions, noteSnapshot, resumeFrom } from './repair.ts';
@@ -160,7 +160,10 @@ export function reportEnd(machine: Machine): void {
   report(machine, { kind: 'ended', height, stateRoot });
 }
 
-/** Forgets blocks, contributions and blobs that no block to come can refer to. */
+/**
+ * Forgets blocks, contributions and blobs that no block to come can refer to. Records stay while the ledger ends with
+ * blocks of a recovery: until their adoption is stored, too, a restart may begin at the fork again.
+ */
 export function sweep(machine: Machine): void {
   const { settled, rules } = machine;
   const lowest = settled.block.height - rules.run.lateHeights;
@@ -175,6 +178,7 @@ export function sweep(machine: Machine): void {
   sweepPool(machine);
   sweepBlobs(machine);
   retainSignatures(machine);
+  if (settled.fork && !machine.provisional) return;
   machine.out.forget.splice(0, 1, { kind: 'forget', below: settled.block.height + 1 });
 }
 
@@ -190,6 +194,14 @@ function isLongWay(machine: Machine, height: number): boolean {
   return missing.reduce((sum, { blobBytes }) => sum + blobBytes, 0) > stateBytes - atHand;
 }
 
+/** Whether what a recovery or we ourselves made of the local parameters demands that each block is applied. */
+const mustReplay = (machine: Machine, height: number): boolean =>
+  machine.replays ||
+  carryMoreOwn(
+    machine,
+    machine.decided.filter(({ block }) => block.height <= height),
+  );
+
 /**
  * When too long a way of final blocks lies before us: stores them without applying, up to the newest snapshot height.
  */
@@ -201,7 +213,7 @@ export function skipToSnapshot(machine: Machine): boolean {
   );
   const needed = machine.installing !== undefined || machine.repairing || stuck;
   if (isStopped(machine) || machine.provisional || height <= machine.settled.block.height) return false;
-  if (!needed && (machine.replays || !isLongWay(machine, height))) return false;
+  if (!needed && (!isLongWay(machine, height) || mustReplay(machine, height))) return false;
   undoAll(machine);
   let own = machine.installing?.own;
   while (machine.settled.block.height < height) {

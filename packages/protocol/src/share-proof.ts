@@ -61,6 +61,7 @@ import {
   signaturesMissing,
   staleRekeyIn,
 } from './opening.ts';
+import { checkPart } from './state-bytes.ts';
 import type { EpochId } from './vote.ts';
 
 export const shareProofVersion = 1;
@@ -265,20 +266,17 @@ function readPart(rules: Rules, header: Header, step: Fields, key: string, parts
     return root && equalBytes(root, header.root);
   });
   const pair = part && decodeCbor(leaf, partItemsMax);
-  return part && Array.isArray(pair)
-    ? { part, value: pair[1] as unknown }
-    : bad(`block ${header.height}: its state root does not show these ${parts.join(' or ')}`);
+  if (!part || !Array.isArray(pair))
+    return bad(`block ${header.height}: its state root does not show these ${parts.join(' or ')}`);
+  const value: unknown = pair[1];
+  checkPart(part, value);
+  return { part, value };
 }
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 
-/** Peers with keys and tokens, as members and guests are written. */
+/** Peers with keys and tokens, as members and guests are written: a checked part of a state. */
 function listOf(value: unknown, max: number): readonly { readonly peer: string; readonly tokens: unknown }[] {
-  const isList = Array.isArray(value) && value.length <= max;
-  if (
-    !isList ||
-    !value.every((entry: unknown) => typeof (entry as { peer?: unknown } | null)?.peer === 'string')
-  )
-    return bad(`expected at most ${max} peers`);
-  return value as { peer: string; tokens: unknown }[];
+  if (!Array.isArray(value) || value.length > max) return bad(`expected at most ${max} peers`);
+  return value;
 }

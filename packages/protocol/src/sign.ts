@@ -1,9 +1,9 @@
 /** What this peer signs. Every signature is durable before it is sent, and sent again as the same bytes. */
-import { assert, encodeCbor } from '@murmuration/base';
+import { assert, decodeCbor, encodeCbor } from '@murmuration/base';
 import type { BlockRecord } from './block-record.ts';
 import { derived } from './counted-map.ts';
 import { contributionsPerAuthorMax } from './defaults.ts';
-import type { BlockId, ContributionDraft } from './index.ts';
+import type { BlockId, ContributionDraft, DurableRecord } from './index.ts';
 import { memberOf } from './ledger-state.ts';
 import { epochIdOf, epochOf, type Machine, tipOf } from './machine.ts';
 import { encodeLeave, encodeRekey, parseRekey, type RekeyRequest } from './request.ts';
@@ -108,7 +108,20 @@ export function signContribution(machine: Machine, draft: ContributionDraft): Ui
   return bytes;
 }
 
-/** Presence is a hint, not a promise: it is neither durable nor repeated. */
+/**
+ * Begins a life whose presences come after those of all lives before it: by the record, and where that was put back, by
+ * the clock.
+ */
+export function beginLife(machine: Machine, records: readonly DurableRecord[]): void {
+  const { voice, init, provisional } = machine;
+  if (provisional || init.role === 'observer') return;
+  const before = records.find(({ key }) => key === 'life');
+  const next = before ? (decodeCbor(before.bytes) as number) + 1 : 0;
+  voice.life = Math.max(Math.floor(init.wallMs), next);
+  keepForever(machine, 'life', encodeCbor(voice.life));
+}
+
+/** Presence is a hint, not a promise: it is neither durable nor repeated. Only its number is: the life's. */
 export const signPresence = (machine: Machine, presence: Presence): Uint8Array =>
   encodeSigned('presence', presenceBody(machine.rules.runDigest, presence), sign(machine));
 
@@ -120,13 +133,15 @@ export function keepBlock(machine: Machine, record: BlockRecord, entry: Uint8Arr
 /**
  * After a block was settled: what was signed in later views is kept under the next height, because records of lower
  * heights are forgotten; what was signed in views that the stored ledger decides goes. Not before: a block that is
- * final but not stored is not known after a restart.
+ * final but not stored is not known after a restart; so votes of an epoch that stalled stay while blocks of its recovery
+ * are stored, until the adoption is.
  */
 export function retainSignatures(machine: Machine): void {
-  const { block, state, finality } = machine.settled;
+  const { block, state, finality, fork } = machine.settled;
+  const open = fork?.next.epoch ?? state.epoch;
   const decided = (key: string): boolean => {
     const [epoch, view] = key.split('/').map(Number) as [number, number];
-    return epoch < state.epoch || (epoch === block.epoch && view <= (finality?.view ?? block.view));
+    return epoch < open || (epoch === block.epoch && view <= (finality?.view ?? block.view));
   };
   for (const [key, bytes] of machine.own.votes)
     if (decided(key)) machine.own.votes.delete(key);

@@ -22,10 +22,11 @@ const holdingsIn = once((holds: readonly string[]): ReadonlySet<string> => new S
 
 /** Takes a checked presence in. */
 export function notePresence(machine: Machine, presence: Presence): void {
-  const { peer, epoch, view, head, final, holds, opening, block } = presence;
+  const { peer, life, count, epoch, view, head, final, holds, opening, block } = presence;
   if (opening !== openingOf(machine)) {
-    if (opening !== null && classOf(machine, peer) !== 'stranger')
-      machine.elsewhere.set(peer, { opening, final, heardAt: machine.now });
+    if (classOf(machine, peer) === 'stranger') return;
+    machine.elsewhere.delete(peer);
+    machine.elsewhere.set(peer, { life, count, opening, final, heardAt: machine.now });
     keepAtMost(machine.elsewhere, presencesMax);
     return;
   }
@@ -34,6 +35,8 @@ export function notePresence(machine: Machine, presence: Presence): void {
   const moved = known === undefined || final > known.final;
   const before = known?.block === block ? known.holds : [];
   machine.peers.set(peer, {
+    life,
+    count,
     epoch,
     view,
     head,
@@ -48,6 +51,12 @@ export function notePresence(machine: Machine, presence: Presence): void {
   if (ours && ours.block.id !== block) noticeConflict(machine);
 }
 
+/** Of a presence that is not taken in since it says nothing new its number counts. */
+export function noteRepeated(machine: Machine, { peer, count }: Presence): void {
+  const known = machine.peers.get(peer);
+  if (known) known.count = count;
+}
+
 /** Remembers that a member has just said something new, whatever it was. */
 export function noteWord(machine: Machine, peer: PeerId): void {
   if (classOf(machine, peer) !== 'member') return;
@@ -60,13 +69,20 @@ export function noteWord(machine: Machine, peer: PeerId): void {
 export const saysItHolds = (standing: PeerStanding | undefined, holding: string): boolean =>
   standing?.holds.some((holds) => holds.has(holding)) ?? false;
 
+/** Whether a presence is none that its sender signed after the newest that is known of it: it was sent again. */
+export function isOutrun(machine: Machine, { peer, life, count, opening }: Presence): boolean {
+  const known = (opening === openingOf(machine) ? machine.peers : machine.elsewhere).get(peer);
+  return known !== undefined && (life < known.life || (life === known.life && count <= known.count));
+}
+
 /** Whether a checked presence says nothing that its sender has not said a short while ago. */
 export function isRepeated(machine: Machine, presence: Presence): boolean {
-  const { peer, epoch, view, head, block, holds, opening } = presence;
+  const { peer, life, epoch, view, head, block, holds, opening } = presence;
   const known = machine.peers.get(peer);
   if (!known || opening !== openingOf(machine)) return false;
   const quietMs = votersOf(machine).includes(peer) ? voterQuietMs : otherQuietMs;
   return (
+    known.life === life &&
     machine.now < known.heardAt + quietMs &&
     known.block === block &&
     known.epoch === epoch &&

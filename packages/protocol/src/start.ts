@@ -18,6 +18,7 @@ import { storedExpiry } from './recovery-records.ts';
 import { noteSnapshot } from './repair.ts';
 import { restoreSignatures } from './restore.ts';
 import { openViews, reportEnd, sweep } from './settle.ts';
+import { beginLife } from './sign.ts';
 
 type Start = Extract<ReplicaEvent, { kind: 'start' }>;
 
@@ -35,6 +36,7 @@ export function start(machine: Machine, event: Start): void {
     restoreRenewals(machine, event.records);
     for (const record of chain) noteRekeys(machine, record);
     restoreMemory(machine, event.records);
+    beginLife(machine, event.records);
     if (event.ledger.length + event.records.length > 0) listenAnew(machine);
     if (tipOf(machine).parent?.state.voters.includes(machine.init.self)) machine.votedAt = machine.now;
   } catch (cause) {

@@ -5,7 +5,7 @@ import { type Cid, DigestError, decodeCbor, digestOfCid, encodeCbor, publicKeyOf
 import { stateBytesMax } from './defaults.ts';
 import { ProtocolError } from './errors.ts';
 import { readFields } from './fields.ts';
-import type { LedgerState } from './ledger-state.ts';
+import type { LedgerState, StatePart } from './ledger-state.ts';
 
 type Leaf = 'peer' | 'cid' | 'number' | 'flag' | 'text';
 type Shape<T> = T extends string | number | boolean
@@ -66,6 +66,10 @@ function check(value: unknown, wanted: AnyShape, where: string): void {
   } else if (Array.isArray(value)) for (const item of value) check(item, each, where);
   else throw new ProtocolError(`${where}: expected a list`, { code: 'bad-message', where });
 }
+
+/** Throws `ProtocolError` or `DigestError` unless a decoded value is what this part of a state looks like. */
+export const checkPart = (part: StatePart, value: unknown): void =>
+  check(value, shape[part] as AnyShape, part);
 
 /** The bytes that `decodeState` reads. */
 export const encodeState = (state: LedgerState): Uint8Array => encodeCbor({ ...state });

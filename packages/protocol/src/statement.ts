@@ -43,6 +43,9 @@ import { type EpochId, readVote, type Vote } from './vote.ts';
 /** What a peer says of itself: where it stands, and which blobs it holds. */
 export interface Presence {
   readonly peer: PeerId;
+  /** The number of the peer's life, and of the presence in it: both rise, so that what is sent again is known. */
+  readonly life: number;
+  readonly count: number;
   readonly epoch: number;
   readonly view: number;
   readonly head: number;
@@ -325,17 +328,8 @@ function readContribution(body: unknown, bytes: Uint8Array, hash: Hash) {
 }
 
 function readPresence(body: unknown) {
-  const fields = readFields(body, 'presence', [
-    'run',
-    'peer',
-    'epoch',
-    'view',
-    'head',
-    'final',
-    'block',
-    'holds',
-    'opening',
-  ]);
+  const keys = 'run peer life count epoch view head final block holds opening'.split(' ');
+  const fields = readFields(body, 'presence', keys);
   const holds = bytesField(fields, 'holds', 0, holdsMax * prefixBytes);
   if (holds.length % prefixBytes !== 0)
     throw new ProtocolError(`presence.holds: expected a multiple of ${prefixBytes} bytes`, {
@@ -343,6 +337,8 @@ function readPresence(body: unknown) {
     });
   const presence: Presence = {
     peer: peerField(fields, 'peer'),
+    life: integerField(fields, 'life'),
+    count: integerField(fields, 'count'),
     epoch: integerField(fields, 'epoch'),
     view: integerField(fields, 'view'),
     head: integerField(fields, 'head', 0, 2 ** 31),

@@ -160,7 +160,7 @@ function connect(machine: Machine, { bytes }: LedgerEntry): boolean {
   const tip = tipOf(machine);
   if (entry.header.height <= tip.block.height) return true;
   const before = machine.records.get(entry.header.parent);
-  if (!before || before.block.height < tip.block.height) return false;
+  if (!before || !descends(before, tip)) return false;
   const parent = parentOf(machine.rules, before, entry);
   if (typeof parent === 'string') return false;
   const ofEpoch = entry.header.epoch === epochOf(machine) || parent.fork || parent.opening;

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { verifiedMax } from '../src/defaults.ts';
+import { cidOf, decodeCbor, encodeCbor, runIdOf } from '@murmuration/base';
+import { assertBounds } from '../src/bounds.ts';
+import { invalidBlobsMax, listsMax, verifiedMax } from '../src/defaults.ts';
+import { moveWork } from '../src/life.ts';
 import type { Machine } from '../src/machine.ts';
 import { createRegular, replicaOf } from '../src/replica.ts';
-import { createBus } from './harness.ts';
+import { createBus, createKey, createRun } from './harness.ts';
 
 /** What a machine was given and does not grow. */
 const given = new Set(['init', 'components', 'rules']);
@@ -58,4 +61,54 @@ test('a replica keeps as much after many rounds as after some (G6)', () => {
   for (const [name, size] of after ?? [])
     if (name === 'verified') assert.ok(size <= verifiedMax);
     else assert.ok(size <= (before?.get(name) ?? 0), `${name}: ${before?.get(name)} entries, then ${size}`);
+});
+
+test('a machine that gets what another one gathered keeps within its maxima (G6)', () => {
+  const key = createKey(1);
+  const run = createRun([key.peer]);
+  const full = (side: string): Machine => {
+    const init = { run, runId: runIdOf(run), self: key.peer, role: 'member', wallMs: 0 } as const;
+    const machine = createRegular(init, key.components);
+    for (let index = 0; index < listsMax; index++) machine.lists.set(cidOf(encodeCbor([side, index])), []);
+    for (let index = 0; index < invalidBlobsMax; index++) machine.invalidDeltas.add(`${side} ${index}`);
+    return machine;
+  };
+  const to = full('recovery');
+  moveWork(full('regular'), to, () => false);
+  assertBounds(to);
+});
+
+test('a list that was pulled goes when its block is known (G6)', () => {
+  const machines: Machine[] = [];
+  let pulled = 0;
+  const isAnnouncement = (bytes: Uint8Array): boolean =>
+    (decodeCbor(bytes) as { readonly kind: string }).kind === 'contribution';
+  const bus = createBus({
+    members: 3,
+    run: { rounds: 40 },
+    create(init, components) {
+      const machine = createRegular(init, components);
+      const replica = replicaOf(machine);
+      if (machines.push(machine) !== 2) return replica;
+      const handle: typeof replica.handle = (event, now) => {
+        if (event.kind === 'blob' && event.bytes) pulled++;
+        if (event.kind !== 'message') return replica.handle(event, now);
+        const heard = (decodeCbor(event.bytes) as Uint8Array[]).filter((bytes) => !isAnnouncement(bytes));
+        return heard.length > 0 ? replica.handle({ ...event, bytes: encodeCbor(heard) }, now) : [];
+      };
+      return {
+        handle,
+        get view() {
+          return replica.view;
+        },
+      };
+    },
+  });
+  for (let round = 0; round < 6; round++) {
+    bus.round();
+    bus.wait(12_000);
+  }
+  const [, deaf] = machines as [Machine, Machine, Machine];
+  assert.ok(pulled >= 4 && deaf.settled.block.height >= 4, `${pulled} pulled, ${deaf.settled.block.height}`);
+  assert.ok(deaf.lists.size <= 1, `${deaf.lists.size} lists`);
 });

@@ -50,9 +50,24 @@ function announce(
   );
 }
 
+/** Presences made so far. */
+let presences = 0;
+
 function presence(bus: Bus, { peer, components }: Key, epoch = 0): Uint8Array {
   const block = genesisBlockId(bus.runId);
-  const claim: Presence = { peer, epoch, view: 0, head: 0, final: 0, block, holds: [], opening: null };
+  const count = ++presences;
+  const claim: Presence = {
+    peer,
+    life: 2 ** 40,
+    count,
+    epoch,
+    view: 0,
+    head: 0,
+    final: 0,
+    block,
+    holds: [],
+    opening: null,
+  };
   return encodeSigned('presence', presenceBody(runDigest(bus.runId), claim), components.sign);
 }
 

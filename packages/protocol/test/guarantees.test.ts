@@ -10,7 +10,7 @@ import { keepAtMost, type Machine } from '../src/machine.ts';
 import { settleOwn } from '../src/own.ts';
 import { createRegular, replicaOf } from '../src/replica.ts';
 import { extendDecided, settle } from '../src/settle.ts';
-import { signProposal, signVote } from '../src/sign.ts';
+import { retainSignatures, signProposal, signVote } from '../src/sign.ts';
 import { voteBody } from '../src/vote.ts';
 import { type Bus, type BusPeer, createBus, createKey } from './harness.ts';
 
@@ -149,7 +149,8 @@ test('handle and keepAtMost hold every collection to its maximum (G6)', () => {
 
 test('handle leaves no peer behind that has not asked and will not ask (G7)', () => {
   const { machine, tick, bus } = afterTwoRounds();
-  const claim = { epoch: 0, view: 9, head: 9, final: 9, block: block('nine'), holds: [], failures: 1 };
+  const place = { life: 0, count: 1, epoch: 0, view: 9, head: 9, final: 9, block: block('nine') };
+  const claim = { ...place, holds: [], failures: 1 };
   const { now } = machine;
   for (const { key } of bus.peers.slice(1))
     machine.peers.set(key.peer, { ...claim, retryAt: now + 5_000, heardAt: now });
@@ -160,6 +161,20 @@ test('handle leaves no peer behind that has not asked and will not ask (G7)', ()
   timers.set = (name, at) => (name === 'sync' ? timers : set(name, at));
   timers.delete('sync');
   assert.throws(tick, /G7: who is behind catches up/);
+});
+
+test('retainSignatures keeps votes of an epoch that stalled until its adoption is stored (G8)', () => {
+  const { machine, settled } = afterTwoRounds();
+  signVote(machine, 'skip', machine.view + 7, undefined);
+  const [key] = machine.own.votes.keys();
+  const state = { ...settled.state, epoch: settled.state.epoch + 1 };
+  const inRecovery = { ...settled, state, block: { ...settled.block, epoch: state.epoch } };
+  machine.settled = { ...inRecovery, fork: settled };
+  retainSignatures(machine);
+  assert.deepEqual([...machine.own.votes.keys()], [key]);
+  machine.settled = inRecovery;
+  retainSignatures(machine);
+  assert.equal(machine.own.votes.size, 0);
 });
 
 test('settle leaves out no height, and nothing contradicts what was signed (G8)', () => {

@@ -235,7 +235,7 @@ class Member implements BusPeer {
     this.#bus = bus;
     this.#begin = (voteKey) =>
       create(
-        { run, runId, self: key.peer, role, ...(base && { base }) },
+        { run, runId, self: key.peer, role, wallMs: bus.now, ...(base && { base }) },
         { ...components, ...(voteKey && { voteKey }) },
       );
     this.#replica = this.#begin();

@@ -64,9 +64,18 @@ const votes = ({ run, member, bus, block, near }: Means): fc.Arbitrary<Uint8Arra
     }))
     .map((body) => encodeSigned('vote', body, member.key.components.sign));
 
-const presences = ({ run, member, block }: Means): fc.Arbitrary<Uint8Array> =>
+const presences = ({ run, member, block, near }: Means): fc.Arbitrary<Uint8Array> =>
   fc
-    .record({ epoch: number, view: number, head: number, final: number, block, holds: fc.uint8Array() })
+    .record({
+      life: number,
+      count: number,
+      epoch: number,
+      view: number,
+      head: fc.oneof(number, near),
+      final: number,
+      block,
+      holds: fc.oneof(fc.uint8Array(), fc.constantFrom(new Uint8Array(), new Uint8Array(16))),
+    })
     .map((body) => ({ run, peer: member.key.peer, opening: null, ...body }))
     .map((body) => encodeSigned('presence', body, member.key.components.sign));
 

@@ -159,6 +159,8 @@ test('a newcomer from a checkpoint starts again where it was', () => {
 function claim(bus: Bus, peer: BusPeer, final: number, block: Cid): Uint8Array {
   const presence = {
     peer: peer.key.peer,
+    life: Number.MAX_SAFE_INTEGER,
+    count: final,
     epoch: 0,
     view: 0,
     head: final,

@@ -85,7 +85,7 @@ function restarted(bus: Bus): Restarted {
     ({ key }) => key.startsWith('contribution/') || key === 'vote/0/0/notarize',
   );
   const replica = createReplica(
-    { run: bus.run, runId: bus.runId, self: peer.key.peer, role: 'member' },
+    { run: bus.run, runId: bus.runId, self: peer.key.peer, role: 'member', wallMs: 0 },
     peer.key.components,
   );
   replica.handle({ kind: 'start', records, ledger: [], applied: undefined }, 0);
@@ -135,6 +135,24 @@ test('voters that reach each other through a guest only go on after a restart (G
   rounds(bus, 10);
   assert.ok(heightOf(first) >= before + 8, `${before}, then ${heightOf(first)}`);
   assert.ok(votesOf(second, from).length > 0);
+});
+
+test('a stranger that comes and goes keeps no voter from signing again (G3)', () => {
+  const bus = busWithoutConnections();
+  rounds(bus, 3);
+  const [first, second, third] = bus.peers as [BusPeer, BusPeer, BusPeer];
+  const before = heightOf(first);
+  const stranger = createKey(77).peer;
+  for (const peer of [second, third]) peer.restart();
+  bus.flow();
+  for (let half = 0; half < 60; half++) {
+    if (half % 4 === 0) bus.round();
+    bus.wait(500);
+    for (const peer of [second, third])
+      for (const kind of ['connected', 'disconnected'] as const) peer.handle({ kind, peer: stranger });
+    bus.flow();
+  }
+  assert.ok(heightOf(first) >= before + 8, `${before}, then ${heightOf(first)}`);
 });
 
 test('a voter that was put back gets its votes back through a guest, too (G5, G8)', () => {

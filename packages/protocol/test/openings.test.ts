@@ -2,14 +2,20 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { encodeCbor, type PeerId, runIdOf } from '@murmuration/base';
 import { createOpening, encodeOpening, type Opening, parseOpening, signOpening } from '@murmuration/protocol';
-import { messageBytesMax, openingPlacesMax, openingsMax } from '../src/defaults.ts';
-import { noteOpening } from '../src/gather.ts';
+import {
+  attemptsAhead,
+  attemptsMax,
+  messageBytesMax,
+  openingPlacesMax,
+  openingsMax,
+} from '../src/defaults.ts';
+import { noteOpening } from '../src/known-openings.ts';
 import { genesisState, type LedgerState } from '../src/ledger-state.ts';
 import type { Machine } from '../src/machine.ts';
 import { fitsOpening, forgedOpening, misplacedOpening, openedRecord } from '../src/opening.ts';
 import { createRegular, replicaOf } from '../src/replica.ts';
 import { encodeOpeningStatement } from '../src/statement.ts';
-import { type BusPeer, createBus, createKey, createRun, type Key } from './harness.ts';
+import { type BusPeer, createBus, createKey, createRun, type Key, tensorsAfter } from './harness.ts';
 import { rekeyOf } from './ledgers.ts';
 
 const membership = { votersMax: 64, earnedAfter: 0, silentAfter: 0, stallMs: 30_000 };
@@ -22,7 +28,7 @@ const run = createRun(
 );
 const runId = runIdOf(run);
 const machineOf = (key: Key): Machine =>
-  createRegular({ run, runId, self: key.peer, role: 'member' }, key.components);
+  createRegular({ run, runId, self: key.peer, role: 'member', wallMs: 0 }, key.components);
 const machine = machineOf(keys[0] as Key);
 const fork = machine.settled;
 const terms = { runId, fork: fork.block.id, height: 0, ...fork.next, attempt: 0 };
@@ -184,4 +190,91 @@ test('a founders’ opening that the run has overtaken is reported, one that it 
   assert.ok(a.replica.view.final.height > final.height);
   a.handle({ kind: 'opening', opening: again });
   assert.deepEqual(states(a), ['overtaken', 'reopened']);
+});
+
+test('who computed a block as a member computes it again when an opening made it a guest’s (G2)', () => {
+  const bus = createBus({
+    members: 4,
+    run: { rounds: 40, quorum: 'byzantine', membership: { ...membership, stallMs: 0 } },
+  });
+  const [a, b, c, d] = bus.peers as readonly BusPeer[] as readonly [BusPeer, BusPeer, BusPeer, BusPeer];
+  const executed = new Set<BusPeer>();
+  bus.tensorsOf = (peer, execution) => {
+    executed.add(peer);
+    bus.drops = (from, to) => [a, b].includes(from) !== [a, b].includes(to);
+    return tensorsAfter(execution);
+  };
+  bus.round();
+  bus.wait(30_000);
+  assert.deepEqual([executed.size, a.replica.view.final.height], [4, 0]);
+  const { final, opens } = a.replica.view;
+  const at = { runId: bus.runId, fork: final.block, height: 0, ...opens, attempt: 0 };
+  const opening = signedBy(
+    createOpening({ ...at, listed: [a.key.peer, b.key.peer], authority: 'founders' }),
+    [a, b, c].map(({ key }) => key),
+  );
+  a.handle({ kind: 'opening', opening });
+  bus.wait(10_000);
+  assert.equal(a.replica.view.final.height, 1);
+  bus.drops = () => false;
+  bus.tensorsOf = (_, execution) => tensorsAfter(execution);
+  bus.wait(60_000);
+  for (const peer of bus.peers) {
+    assert.equal(peer.replica.view.final.height, 1);
+    assert.ok(!peer.effects.some((effect) => effect.kind === 'report' && effect.report.kind === 'diverged'));
+  }
+  assert.equal(d.replica.view.role, 'guest');
+});
+
+/**
+ * Seven founders of a `crash` run of whom two go on; a third shows itself, hears nothing, and has signed one opening of
+ * itself and somebody who is gone, of this attempt.
+ */
+function createSurvivors(attempt: number, isThere: boolean) {
+  const machines: Machine[] = [];
+  const bus = createBus({
+    members: 7,
+    run: { rounds: 40, membership },
+    create(init, components) {
+      const made = createRegular(init, components);
+      machines.push(made);
+      return replicaOf(made);
+    },
+  });
+  bus.round();
+  const [a, b, liar, absent] = bus.peers as [BusPeer, BusPeer, BusPeer, BusPeer];
+  const gone = new Set<BusPeer>(bus.peers.slice(isThere ? 3 : 2));
+  bus.drops = (from, to) => gone.has(from) || gone.has(to) || to === liar;
+  const { block, next } = (machines[0] as Machine).settled;
+  const both = [liar.key.peer, absent.key.peer];
+  const at = { runId: bus.runId, fork: block.id, height: block.height, ...next };
+  const opening = signedBy(createOpening({ ...at, attempt, listed: both, authority: 'survivors' }), [
+    liar.key,
+  ]);
+  const bytes = encodeCbor([encodeOpeningStatement(parseOpening(opening))]);
+  for (const peer of [a, b]) {
+    const [verdict] = peer.handle({ kind: 'message', from: liar.key.peer, bytes });
+    assert.equal(verdict?.kind === 'verdict' && verdict.verdict, 'accept');
+  }
+  return { bus, a, b, gone };
+}
+
+const recovers = ({ replica }: BusPeer): boolean => replica.view.recovery !== undefined;
+
+for (const attempt of [attemptsMax, attemptsMax - 1, attemptsAhead, attemptsAhead - 1])
+  for (const isThere of [false, true])
+    test(`attempt ${attempt} of one who is ${isThere ? 'there' : 'gone'} ends nobody's recovery (G3)`, () => {
+      const { bus, a, b } = createSurvivors(attempt, isThere);
+      bus.wait(180_000);
+      assert.ok(recovers(a) && recovers(b));
+    });
+
+test('who comes late signs with one who has followed a liar’s attempts for long (G3)', () => {
+  const { bus, a, b, gone } = createSurvivors(attemptsMax, true);
+  gone.add(b);
+  bus.wait(400_000);
+  assert.ok(!recovers(a));
+  gone.delete(b);
+  bus.wait(900_000);
+  assert.ok(recovers(a) && recovers(b));
 });

@@ -86,9 +86,10 @@ export class WorldPeer {
 
   start(): void {
     if (this.replica) return;
-    const { run, runId, peers } = this.world;
+    const { run, runId, peers, now } = this.world;
     Object.assign(this.engine, { ...this.#saved, applied: [...this.#saved.applied] });
-    this.replica = createReplica({ run, runId, self: this.id, role: this.role }, componentsOf(this.id));
+    const init = { run, runId, self: this.id, role: this.role, wallMs: now };
+    this.replica = createReplica(init, componentsOf(this.id));
     this.#training = false;
     const { stand, applied, pending, draft } = this.engine;
     this.handle({

@@ -80,6 +80,33 @@ test('a regular quorum that returns adopts what survivors certified, and nothing
   );
 });
 
+test('who dies while it stores what was adopted remembers what it signed in the epoch that stalled (G8)', () => {
+  const moments = new Set(['settle', 'forget', 'apply']);
+  for (let place = 1, isWithin = true; isWithin; place++) {
+    const world = createWorld({ seed: 'adoption', members: 5, trainingMs, stallMs: 10_000 });
+    begin(world);
+    for (const index of [2, 3, 4]) world.peers[index]?.kill();
+    const [a, b, c] = world.peers as [WorldPeer, WorldPeer, WorldPeer];
+    world.until('a recovery of two', () => !!recoveryOf(a) && !!recoveryOf(b), 60_000);
+    const rounds = (): number => (recoveryOf(a)?.final.height ?? 0) - finalOf(a);
+    world.until('provisional rounds', () => rounds() > 2, 60_000);
+    let passed = 0;
+    world.crashes = (peer, { kind }) => {
+      const counts = peer === a && (passed > 0 ? moments.has(kind) : kind === 'settle');
+      return counts && ++passed === place;
+    };
+    c.start();
+    world.until('the crash', () => a.replica === undefined, 400_000);
+    isWithin = world.certified.get(a.ledger.length)?.epoch !== 0;
+    const kept = [...a.records.keys()].map((key) => key.split('/')[0]);
+    if (a.records.has('recovery/opening')) assert.ok(kept.includes('opening') && kept.includes('vote'));
+    for (const index of [0, 3, 4]) world.peers[index]?.start();
+    heal(world);
+    assert.deepEqual(world.problems, [], `effect ${place}`);
+    assert.equal(a.records.has('recovery/opening'), false);
+  }
+});
+
 test('of two recoveries that meet the one with more signers, then the smaller name, goes on, and both become regular (G7)', () => {
   for (const seed of ['one', 'two']) {
     const world = createWorld({ seed, members: 8, trainingMs, stallMs: 20_000 });

@@ -94,7 +94,7 @@ test('createReplica counts a late contribution in a later block, by its age', ()
   assert.equal(bus.peers[0]?.replica.view.final.height, 1);
   const draft = { ...draftOf(late, 77), base: late.replica.view.head.block };
   const genesis = createReplica(
-    { run: bus.run, runId: bus.runId, self: late.key.peer, role: 'member' },
+    { run: bus.run, runId: bus.runId, self: late.key.peer, role: 'member', wallMs: 0 },
     late.key.components,
   ).view.head.block;
   late.handle({ kind: 'contributed', draft: { ...draft, base: genesis, baseHeight: 0 } });
@@ -174,7 +174,7 @@ test('createReplica counts the votes of the next epoch that came before it opene
   assert.ok(opened.length < first.ledger.length && votes.length >= 3);
   const { key } = late;
   const replica = createReplica(
-    { run: bus.run, runId: bus.runId, self: createKey(40).peer, role: 'guest' },
+    { run: bus.run, runId: bus.runId, self: createKey(40).peer, role: 'guest', wallMs: 0 },
     key.components,
   );
   replica.handle({ kind: 'start', records: [], ledger: [], applied: undefined }, 0);
@@ -277,7 +277,7 @@ test('createReplica sends the same bytes again after a restart and contradicts n
   bus.round();
   const sent = peer.effects.filter((effect) => effect.kind === 'publish');
   const restarted = createReplica(
-    { run: bus.run, runId: bus.runId, self: peer.key.peer, role: 'member' },
+    { run: bus.run, runId: bus.runId, self: peer.key.peer, role: 'member', wallMs: 0 },
     peer.key.components,
   );
   restarted.handle(
@@ -297,7 +297,7 @@ test('createReplica refuses to start from records and an engine that do not fit'
   const bus = createBus({ members: 1 });
   const [peer] = bus.peers as [BusPeer];
   const replica = createReplica(
-    { run: bus.run, runId: bus.runId, self: peer.key.peer, role: 'member' },
+    { run: bus.run, runId: bus.runId, self: peer.key.peer, role: 'member', wallMs: 0 },
     peer.key.components,
   );
   const unknown = cidOf(encodeCbor('unknown'), 'dag-cbor');

@@ -18,7 +18,7 @@ const votesIn = (effects: readonly Effect[]): readonly SaidVote[] =>
 /** What a restarted peer says that hears nothing of the voter it is connected to, until every timer has fired. */
 function afterRestart(bus: Bus, peer: BusPeer, records: readonly DurableRecord[]): readonly SaidVote[] {
   const replica = createReplica(
-    { run: bus.run, runId: bus.runId, self: peer.key.peer, role: 'member' },
+    { run: bus.run, runId: bus.runId, self: peer.key.peer, role: 'member', wallMs: 0 },
     peer.key.components,
   );
   const effects = replica.handle({ kind: 'start', records, ledger: [], applied: undefined }, 0);
@@ -60,7 +60,7 @@ test('skip is never signed for a view in which finalize was signed before a rest
 test('start restores a kept block with its notarization, so that the view goes on where it was', () => {
   const { bus, peer, records } = recordsOfRound();
   const replica = createReplica(
-    { run: bus.run, runId: bus.runId, self: peer.key.peer, role: 'member' },
+    { run: bus.run, runId: bus.runId, self: peer.key.peer, role: 'member', wallMs: 0 },
     peer.key.components,
   );
   const block = peer.effects.find((effect) => effect.kind === 'apply');
@@ -76,7 +76,7 @@ test('start restores a kept block with its notarization, so that the view goes o
 test('start applies final blocks that the engine lacks, and settles those that it has not settled', () => {
   const { bus, peer, records } = recordsOfRound();
   const replica = createReplica(
-    { run: bus.run, runId: bus.runId, self: peer.key.peer, role: 'member' },
+    { run: bus.run, runId: bus.runId, self: peer.key.peer, role: 'member', wallMs: 0 },
     peer.key.components,
   );
   const [entry] = peer.ledger;
@@ -88,7 +88,7 @@ test('start applies final blocks that the engine lacks, and settles those that i
   assert.ok(block?.kind === 'apply');
   const applied = { block: block.block.id, height: 1 };
   const again = createReplica(
-    { run: bus.run, runId: bus.runId, self: peer.key.peer, role: 'member' },
+    { run: bus.run, runId: bus.runId, self: peer.key.peer, role: 'member', wallMs: 0 },
     peer.key.components,
   );
   const settled = again.handle({ kind: 'start', records, ledger: [entry], applied, undoable: [applied] }, 0);

@@ -15,7 +15,7 @@ function certified(rounds: number): { readonly bus: Bus; readonly ledger: readon
 const newcomer = (bus: Bus, entries: readonly LedgerEntry[], snapshotEvery = false) => {
   const key = createKey(33);
   const replica = createReplica(
-    { run: bus.run, runId: bus.runId, self: key.peer, role: 'guest' },
+    { run: bus.run, runId: bus.runId, self: key.peer, role: 'guest', wallMs: 0 },
     key.components,
   );
   replica.handle({ kind: 'start', records: [], ledger: [], applied: undefined }, 0);
@@ -39,7 +39,7 @@ test('considerSync asks a peer again whose answer was lost, later each time (G7)
   const { bus } = certified(3);
   const key = createKey(33);
   const replica = createReplica(
-    { run: bus.run, runId: bus.runId, self: key.peer, role: 'guest' },
+    { run: bus.run, runId: bus.runId, self: key.peer, role: 'guest', wallMs: 0 },
     key.components,
   );
   replica.handle({ kind: 'start', records: [], ledger: [], applied: undefined }, 0);
@@ -139,7 +139,7 @@ test('skipToSnapshot stores the entries before a snapshot and installs it', () =
   assert.equal(ledger.length, 24);
   const key = createKey(33);
   const replica = createReplica(
-    { run: bus.run, runId: bus.runId, self: key.peer, role: 'guest' },
+    { run: bus.run, runId: bus.runId, self: key.peer, role: 'guest', wallMs: 0 },
     key.components,
   );
   replica.handle({ kind: 'start', records: [], ledger: [], applied: undefined }, 0);
@@ -169,12 +169,23 @@ function withClaims(rounds: number, snapshotEvery = 1_000) {
   const bus = createBus({ members: 4, run: { rounds: 1_000, snapshotEvery } });
   for (let round = 0; round < rounds; round++) bus.round();
   const key = createKey(33);
-  const init = { run: bus.run, runId: bus.runId, self: key.peer, role: 'guest' as const };
+  const init = { run: bus.run, runId: bus.runId, self: key.peer, role: 'guest' as const, wallMs: 0 };
   const replica = createReplica(init, key.components);
   replica.handle({ kind: 'start', records: [], ledger: [], applied: undefined }, 0);
   const claim = ({ peer, components }: Key, final: number, now: number): readonly Effect[] => {
     const block = cidOf(encodeCbor(['final', final]), 'dag-cbor');
-    const presence = { peer, epoch: 0, view: 0, head: final, final, block, holds: [], opening: null };
+    const presence = {
+      peer,
+      life: 0,
+      count: final,
+      epoch: 0,
+      view: 0,
+      head: final,
+      final,
+      block,
+      holds: [],
+      opening: null,
+    };
     const bytes = encodeSigned('presence', presenceBody(runDigest(bus.runId), presence), components.sign);
     return replica.handle({ kind: 'message', from: peer, bytes: encodeMessage([bytes]) }, now);
   };

@@ -121,7 +121,7 @@ function votingBytes(chain: Chain, rekey: RekeyRequest) {
   const { peer, components } = first;
   const certificate = certificateOf(chain);
   const presence = {
-    ...{ peer, epoch: 0, view: 1, head: 1, final: 1, block },
+    ...{ peer, life: 1_790_000_000_000, count: 7, epoch: 0, view: 1, head: 1, final: 1, block },
     ...{ holds: ['0123456789abcdef'], opening: null },
   };
   const proposal = {
