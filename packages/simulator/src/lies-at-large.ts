@@ -88,7 +88,19 @@ export function spam({ perSecond }: Of<'spam'>, { setting, id, random }: LiarToo
   };
 }
 
-export function replay({ perSecond }: Of<'replay'>, { random }: LiarTools): Liar {
+/** What each peer said last of where it stands, again and again: so the dead seem to live. */
+function replayPresences(perSecond: number): Liar {
+  const newest = new Map<unknown, Uint8Array>();
+  return {
+    ...watch(({ kind, body, bytes }) => {
+      if (kind === 'presence') newest.set(body.peer, bytes);
+    }),
+    habits: [{ everyMs: secondMs / perSecond, act: () => publish(...newest.values()) }],
+  };
+}
+
+export function replay({ perSecond, what }: Of<'replay'>, { random }: LiarTools): Liar {
+  if (what) return replayPresences(perSecond);
   const memory: Uint8Array[] = [];
   return {
     hears(event) {

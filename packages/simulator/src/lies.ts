@@ -38,8 +38,8 @@ export type Lie =
       readonly what: 'forged' | 'replayed' | 'cross-epoch';
       readonly perSecond: number;
     }
-  /** Sends what others sent long ago again. */
-  | { readonly kind: 'replay'; readonly perSecond: number }
+  /** Sends what others sent long ago again; or only the newest presence of each of them, whether it lives or not. */
+  | { readonly kind: 'replay'; readonly perSecond: number; readonly what?: 'presences' }
   /** Says that it holds every delta and notarizes every proposal unseen. */
   | { readonly kind: 'vote-unseen' }
   /** Serves ledger entries and states that are not those of the run. */

@@ -4,6 +4,7 @@
  * then (timers, fetches, training) belongs to the dead process and changes nothing any more.
  */
 import {
+  type BlockId,
   createReplica,
   type Effect,
   type Replica,
@@ -26,6 +27,8 @@ export interface Life {
   readonly timers: Map<string, number>;
   /** Blobs that are being fetched. */
   readonly fetches: Set<string>;
+  /** The block whose state is being fetched; a wish for another one replaces it. */
+  installing: BlockId | undefined;
   /** Tokens of the training under way, as far as it has come. */
   readonly tokensInWork: number;
   start(): void;
@@ -58,7 +61,10 @@ function createParts(peer: SimPeer, setting: Setting) {
   const components = { ...own, verify, ...(voteKey && { voteKey }) };
   const base = peer.disk.base?.bytes;
   const made = createReplica(
-    { run: mutant?.run?.(run) ?? run, runId, self: peer.id, role: peer.role, ...(base && { base }) },
+    {
+      ...{ run: mutant?.run?.(run) ?? run, runId, self: peer.id, role: peer.role, wallMs: peer.clock.now },
+      ...(base && { base }),
+    },
     mutant?.components?.(components) ?? components,
   );
   const trainer = createTrainer(
@@ -96,6 +102,7 @@ class RunningLife implements Life {
   readonly trainer: Trainer;
   readonly timers: Map<string, number> = new Map();
   readonly fetches: Set<string> = new Set();
+  installing: BlockId | undefined;
   readonly #queue: Queued[] = [];
   #isAlive = true;
   #isBusy = false;

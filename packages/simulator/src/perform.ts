@@ -148,8 +148,8 @@ function settle({ peer, trainer, replica, setting }: Life, effect: Of<'settle'>)
   if (peer.isHonest && applied) watchDeltas(setting, peer, block);
   trace?.note(peer.index, 'final', block.height);
   const { tensors, id, height } = block;
-  if (applied && height % run.snapshotEvery === 0 && trainer.stand.block === id)
-    keepSnapshot(disk, tensors, { block: id, height, values: trainer.theta.slice() });
+  const values = applied && height % run.snapshotEvery === 0 && trainer.thetaAfter(id);
+  if (values) keepSnapshot(disk, tensors, { block: id, height, values });
   if (height % blobSweepEvery === 0) sweepBlobs(disk, height - blobsKept);
   if (peer.isHonest) judge.bounds.disk(disk);
   save({ peer, trainer });

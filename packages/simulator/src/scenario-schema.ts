@@ -124,7 +124,7 @@ const lie: z.ZodType<Lie> = z.discriminatedUnion('kind', [
     what: z.enum(['forged', 'replayed', 'cross-epoch']),
     perSecond,
   }),
-  z.strictObject({ kind: z.literal('replay'), perSecond }),
+  z.strictObject({ kind: z.literal('replay'), perSecond, what: z.literal('presences').exactOptional() }),
   z.strictObject({ kind: z.literal('vote-unseen') }),
   z.strictObject({ kind: z.literal('fork-ledger') }),
   z.strictObject({ kind: z.literal('false-heights'), by: z.int().min(1).max(1e6) }),

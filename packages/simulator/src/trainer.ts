@@ -34,6 +34,8 @@ export interface Trainer {
   readonly theta: Float32Array;
   /** Pieces of work that θ_local has and θ would not have without the blocks that can be undone. */
   readonly ahead: Pieces;
+  /** θ after a block, if it is the newest one or can be gone back to. */
+  thetaAfter(block: BlockId): Float32Array | undefined;
   checkpoint(): Checkpoint;
   train(steps: number): void;
   encode(tokens: number, steps: number): Encoded;
@@ -95,6 +97,7 @@ export function createTrainer(init: TrainerInit, from: Checkpoint): Trainer {
     checkpoint: () => checkpointOf(trained),
     train: (steps) => train(trained, steps),
     encode: (tokens, steps) => encode(trained, tokens, steps),
+    thetaAfter: (block) => thetaAfter(trained, block),
     execute: (execution) => execute(trained, execution),
     apply: (block, own, carried = false) => apply(trained, block, own, carried),
     undo: (block) => undo(trained, block),

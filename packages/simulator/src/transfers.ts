@@ -120,6 +120,8 @@ export function syncLedger(life: Life, { fromHeight, from, opening }: Of<'sync'>
 export function installState(life: Life, effect: Of<'install'>): void {
   const { peer, trainer, setting } = life;
   const { block, height, tensors, from, own } = effect;
+  if (life.installing === block) return;
+  life.installing = block;
   const isHere = peer.disk.snapshots.has(tensors);
   askInTurn(life, isHere ? [peer.id] : from, {
     trips: stateTrips,
@@ -129,7 +131,9 @@ export function installState(life: Life, effect: Of<'install'>): void {
     },
     bytesOf: (values) => values.byteLength,
     take(values) {
+      if (life.installing !== block) return true;
       if (nameParameters(values) !== tensors && !setting.mutant?.trustsStates) return false;
+      life.installing = undefined;
       trainer.install({ block, height, tensors }, values, own);
       peer.disk.checkpoint = trainer.checkpoint();
       keepSnapshot(peer.disk, tensors, { block, height, values });
@@ -138,6 +142,8 @@ export function installState(life: Life, effect: Of<'install'>): void {
       life.handle({ kind: 'installed', block, height, ledger: peer.disk.ledger.slice(height) });
       return true;
     },
-    fail: () => undefined,
+    fail() {
+      if (life.installing === block) life.installing = undefined;
+    },
   });
 }

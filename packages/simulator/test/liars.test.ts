@@ -41,6 +41,10 @@ const effects: readonly (readonly [Lie, (outcome: Outcome) => boolean])[] = [
     (outcome) => received(outcome) > received(honest) + 100,
   ],
   [{ kind: 'replay', perSecond: 50 }, (outcome) => received(outcome) > received(honest) + 100],
+  [
+    { kind: 'replay', perSecond: 50, what: 'presences' },
+    (outcome) => received(outcome) > received(honest) + 100,
+  ],
   [{ kind: 'vote-unseen' }, ({ elapsedMs }) => elapsedMs !== honest.elapsedMs],
   [
     { kind: 'false-heights', by: 4 },
@@ -56,9 +60,9 @@ for (const [lie, isFelt] of effects)
   });
 
 test('simulate bears twins and feels them: they sign two of something, and are convicted (G5)', () => {
-  const slow: Partial<Scenario> = { gossip: { degree: 8 }, latency: [50, 600], rounds: 12 };
+  const slow: Partial<Scenario> = { gossip: { degree: 8 }, latency: [50, 600], loss: 0.02, rounds: 12 };
   const outcomes = Array.from({ length: 6 }, (_, seed) =>
-    withLie({ kind: 'twin', side: [0, 2] }, { ...slow, seed: `twin ${seed}` }),
+    withLie({ kind: 'twin', side: [0, 2] }, { ...slow, seed: `twins ${seed}` }),
   );
   for (const { problems } of outcomes) assert.deepEqual(problems, []);
   assert.ok(outcomes.some(({ convictionsDue, convicted }) => convictionsDue > 0 && convicted.includes(1)));

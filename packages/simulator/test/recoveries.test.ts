@@ -39,6 +39,38 @@ test('who dies while it settles an adoption remembers its votes after it: recove
   });
 });
 
+test('who dies while it leaves a recovery takes its blocks back before it rewinds: recovery-crashes 1 (G2)', () => {
+  expectSound({
+    ...halves,
+    seed: 'recovery-crashes 1',
+    rounds: 30,
+    training: [4_000, 8_000],
+    loss: 0.02,
+    faults: [
+      { kind: 'partition', side: [0, 1, 2], fromMs: 15_000, untilMs: 150_000 },
+      {
+        kind: 'crashes',
+        peers: [0, 1, 2, 3, 4, 5],
+        everyEffects: [100, 1_000],
+        times: 4,
+        down: [200, 20_000],
+      },
+    ],
+  });
+});
+
+test('expired own work in blocks that a snapshot would skip leaves θ_local by replaying them: 4 (G4)', () => {
+  expectSound({
+    ...halves,
+    seed: '4',
+    members: 5,
+    rounds: 90,
+    loss: 0.3,
+    training: [4_000, 8_000],
+    faults: [{ kind: 'partition', side: [0, 1], fromMs: 300_000, untilMs: 480_000 }],
+  });
+});
+
 test('a delta that a restored peer announces again leaves its parameters by either name: old-backup 24 (G4)', () => {
   expectSound({
     ...calm,

@@ -40,6 +40,18 @@ export const recoveries: readonly Plan[] = [
     exercises: ['fork', 'provision', 'recovery opened', 'report provisional', 'recovery adopted'],
   },
   {
+    name: 'survivors-replayed',
+    about: 'two of five go on provisionally, though a guest repeats what the others said before they went',
+    scenario: {
+      ...patient,
+      guests: [{ atMs: 1_000, uninvited: true }],
+      liars: [{ peer: 5, lies: [{ kind: 'replay', perSecond: 0.5, what: 'presences' }] }],
+      faults: away([2, 3, 4], 15_000, 4 * minute),
+    },
+    seeds: usual,
+    exercises: ['fork', 'provision', 'recovery opened', 'report provisional', 'recovery adopted'],
+  },
+  {
     name: 'survivors-alone',
     about: 'two of five cut off go on provisionally; what they did is carried home',
     scenario: { ...patient, loss: 0.02, faults: [cut([0, 1], 15_000, 2 * minute)] },
