@@ -41,7 +41,7 @@ export const recoveries: readonly Plan[] = [
   },
   {
     name: 'survivors-replayed',
-    about: 'two of five go on provisionally, though a guest repeats what the others said before they went',
+    about: 'two of five go on, though a guest repeats what the dead said before',
     scenario: {
       ...patient,
       guests: [{ atMs: 1_000, uninvited: true }],
