@@ -1,6 +1,6 @@
 /**
- * A worker that runs tasks of the suite on changed production sources: `workerData` are the changes. Each must fit exactly
- * one place of a file that is loaded, or the worker fails.
+ * A worker that runs tasks of the suite on changed production sources: `workerData` are the changes. Each must fit
+ * exactly one place of a file that is loaded, or the worker fails.
  */
 import { registerHooks } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';

@@ -1,4 +1,4 @@
-/** Writes the wire fixture anew. A change of these bytes changes PROTOCOL.md and the protocol version in the same commit. */
+/** Writes the wire fixture anew. A change of these bytes changes PROTOCOL.md and the version in the same commit. */
 import { writeFileSync } from 'node:fs';
 import { wireFixture } from '../packages/protocol/test/wire-fixture.ts';
 

@@ -1,7 +1,7 @@
 /**
  * `npm run -s simulate -- --suite sample|nightly [--only NAME] [--seeds A..B] [--resume FILE] [--workers N] [--json]`:
- * runs the simulator's suite. Progress goes to stderr. A resume file gets one line of JSON per finished task; what is in
- * it already is not run again, so a long suite may be stopped at any time, and a file of another source is refused. A
+ * runs the simulator's suite. Progress goes to stderr. A resume file gets one line of JSON per finished task; what is
+ * in it already is not run again, so a long suite may be stopped at any time, and a file of another source is refused. A
  * failing seed is shrunk and printed with the command that replays it. The exit code is 1 when something broke, or a
  * mutant was not caught.
  */

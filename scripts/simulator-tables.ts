@@ -1,6 +1,6 @@
 /**
- * `npm run simulator-tables`: runs every broken build until a seed of its scenario catches it, and writes these seeds to
- * the simulator's `mutant-seeds.ts`, and the tables of scenarios and broken builds and the drawing to its README.md. To
+ * `npm run simulator-tables`: runs every broken build until a seed of its scenario catches it, and writes these seeds
+ * to the simulator's `mutant-seeds.ts`, and the tables of scenarios and broken builds and the drawing to its README.md. To
  * be run after a change of the protocol. The exit code is 1 when a build was caught by no seed.
  */
 import { readFileSync, writeFileSync } from 'node:fs';

@@ -11,8 +11,8 @@ export type Farewell = 'retired' | 'no-member' | 'last-member' | 'run-ended' | '
 /** How often the wait is shown and looked at. */
 const lookEveryMs: number = 0.5 * second;
 /**
- * So long the peer stays, connected to a member, after its last block is final: it repeats what the others need to go on
- * after 1, 2.5 and 4.75 s. Where no member is connected it waits for one, but not for ever.
+ * So long the peer stays, connected to a member, after its last block is final: it repeats what the others need to go
+ * on after 1, 2.5 and 4.75 s. Where no member is connected it waits for one, but not for ever.
  */
 const stayMs: number = 5 * second;
 const stayMaxMs: number = 60 * second;

@@ -5,11 +5,11 @@
  * statement, also our own.
  */
 import { assert, decodeCbor, encodeCbor, type PeerId } from '@murmuration/base';
+import { equals } from 'uint8arrays/equals';
 import type { Certificate } from './certificate.ts';
 import type { Change } from './change.ts';
 import { decidedViewsMax, evidenceMax, givenBackMax } from './defaults.ts';
 import { checkEvidence, conflict, createEvidence, deedOf, type Evidence, parseEvidence } from './evidence.ts';
-import { equalBytes } from './fields.ts';
 import type { DurableRecord } from './index.ts';
 import { keyOf, memberOf } from './ledger-state.ts';
 import { keepAtMost, type Machine, tipOf, votersOf } from './machine.ts';
@@ -131,10 +131,9 @@ function otherProposal(
 ): Contradiction | undefined {
   const slot = keptSlot(machine, proposal, proposal.view);
   const kept = slot?.proposal;
-  if (!kept || kept.proposal.proposer !== proposal.proposer || equalBytes(kept.bytes, bytes))
-    return undefined;
+  if (!kept || kept.proposal.proposer !== proposal.proposer || equals(kept.bytes, bytes)) return undefined;
   const before = decodeStatement(kept.bytes, machine.rules.hash) as SignedStatement;
-  if (equalBytes(before.signed, signed) || before.rekey?.key !== rekey?.key) return undefined;
+  if (equals(before.signed, signed) || before.rekey?.key !== rekey?.key) return undefined;
   const by = keyOfKept(machine, slot, proposal.proposer, before.rekey);
   return by && { ...by, kept: kept.bytes };
 }

@@ -97,7 +97,7 @@ export interface Step {
 }
 
 /** The chain as far as it was read. */
-export interface Walk {
+interface Walk {
   take(entry: Uint8Array): Step | { readonly fault: LedgerFault };
   readonly rules: Rules;
   readonly final: BlockRecord;

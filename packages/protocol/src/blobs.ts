@@ -13,7 +13,7 @@ import { saysItHolds } from './standing.ts';
 import { holdingOf } from './statement.ts';
 
 /** What a delta is judged by. */
-export type DeltaInput = Pick<AggregationInput, 'author' | 'base' | 'norm' | 'blob' | 'blobBytes'>;
+type DeltaInput = Pick<AggregationInput, 'author' | 'base' | 'norm' | 'blob' | 'blobBytes'>;
 
 const deltaKeys = new WeakMap<DeltaInput, string>();
 

@@ -1,10 +1,10 @@
 /** A block that connects to our chain, checked against its parent by every rule that needs no θ. */
 import { type Cid, cidOfDigest, encodeCbor, type PeerId, type RunConfig } from '@murmuration/base';
+import { equals } from 'uint8arrays/equals';
 import type { Certificate } from './certificate.ts';
 import { type Change, checkChanges, decodeChange } from './change.ts';
 import { recoveryBlocksMax } from './defaults.ts';
 import { ProtocolError } from './errors.ts';
-import { equalBytes } from './fields.ts';
 import { genesisBlockId, type Header } from './header.ts';
 import type { Block, BlockId, Contribution } from './index.ts';
 import {
@@ -213,7 +213,7 @@ export function buildRecord(
   const height = parent.block.height + 1;
   const listBytes = encodeList(announcements);
   const contributions = announcements.map(({ contribution }) => contribution);
-  if (!equalBytes(header.run, rules.runDigest)) return { problem: 'block of another run' };
+  if (!equals(header.run, rules.runDigest)) return { problem: 'block of another run' };
   if (header.parent !== parent.block.id || header.height !== height || height > run.rounds)
     return { problem: `block of height ${header.height} on one of height ${parent.block.height}` };
   const elector = electorOf(parent, header.epoch);
@@ -232,7 +232,7 @@ export function buildRecord(
   if (misfit) return { problem: misfit };
   const after = nextState(run, parent.state, height, contributions, changes);
   const state = adopts ? openEpoch(run, { ...after, epoch: parent.state.epoch + 1 }) : after;
-  if (!equalBytes(header.root, stateRootOf(header.tensors, state, hash)))
+  if (!equals(header.root, stateRootOf(header.tensors, state, hash)))
     return { problem: 'block whose state root does not follow from its parent' };
   if (contributions.length === 0 && header.tensors !== parent.block.tensors)
     return { problem: 'block that changes θ without contributions' };

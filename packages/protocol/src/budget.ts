@@ -16,7 +16,7 @@ import { keepAtMost, type Machine } from './machine.ts';
 export type OpenKind = 'contribution' | 'presence';
 
 /** Checks left at a time; it fills up again. */
-export interface Bucket {
+interface Bucket {
   left: number;
   at: number;
 }

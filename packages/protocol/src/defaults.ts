@@ -226,7 +226,7 @@ export const attemptsMax: number = 2 ** 31;
 export const recoveriesKept = 64;
 /** Blocks of one recovery, which are kept in memory until it ends: two weeks of five-minute rounds. */
 export const recoveryBlocksMax = 4_096;
-/** Openings at our fork that are kept of each voter that signed them, complete or not: those of the highest attempts. */
+/** Openings at our fork that are kept of each voter that signed them, those of the highest attempts. */
 export const openingsMax = 4;
 /**
  * Who was not heard for so long is not there: two of the slowest re-broadcasts, and one of their messages may be lost.

@@ -15,18 +15,11 @@
  * signature }` without attachments, in the order of their bytes; `rekey` is the renewal's bytes or null.
  */
 import { DigestError, decodeCbor, encodeCbor, type PeerId } from '@murmuration/base';
+import { equals } from 'uint8arrays/equals';
 import type { Rules } from './block-record.ts';
 import { rekeyBytesMax } from './defaults.ts';
 import { ProtocolError } from './errors.ts';
-import {
-  bytesField,
-  cidField,
-  equalBytes,
-  integerField,
-  peerField,
-  readFields,
-  wordField,
-} from './fields.ts';
+import { bytesField, cidField, integerField, peerField, readFields, wordField } from './fields.ts';
 import type { BlockId } from './index.ts';
 import { checkRequest, parseRekey, type RekeyRequest } from './request.ts';
 import { signedBytes } from './signing.ts';
@@ -96,10 +89,10 @@ export function deedOf(statement: unknown): Deed {
 
 /** Whether an honest peer signs at most one of the two. */
 export function conflict(a: Deed, b: Deed): boolean {
-  const isSamePlace = a.peer === b.peer && isSameEpoch(a, b) && a.view === b.view && equalBytes(a.run, b.run);
+  const isSamePlace = a.peer === b.peer && isSameEpoch(a, b) && a.view === b.view && equals(a.run, b.run);
   if (!isSamePlace) return false;
   if (a.act !== b.act) return [a.act, b.act].sort().join() === 'finalize,skip';
-  return a.act === 'propose' ? !equalBytes(a.signed, b.signed) : a.what !== b.what;
+  return a.act === 'propose' ? !equals(a.signed, b.signed) : a.what !== b.what;
 }
 
 const precedes = (a: Uint8Array, b: Uint8Array): boolean => {
@@ -135,7 +128,7 @@ export function parseEvidence(bytes: Uint8Array): Evidence {
     const first = deedOf(fields.values.first);
     const second = deedOf(fields.values.second);
     const rekey = fields.values.rekey === null ? undefined : parseRekey(rekeyBytes(fields.values.rekey));
-    if (first.peer !== peer || !equalBytes(first.run, run) || !conflict(first, second))
+    if (first.peer !== peer || !equals(first.run, run) || !conflict(first, second))
       throw new ProtocolError('evidence: expected two conflicting statements of its peer', {
         code: 'bad-message',
       });
@@ -156,7 +149,7 @@ export function checkEvidence(
   { run, peer, first, second, rekey }: Evidence,
   rules: Pick<Rules, 'runDigest' | 'verify'>,
 ): string | undefined {
-  if (!equalBytes(run, rules.runDigest)) return 'evidence of another run';
+  if (!equals(run, rules.runDigest)) return 'evidence of another run';
   if (rekey && rekey.peer !== peer) return 'evidence with a key of somebody else';
   const problem = rekey && checkRequest(rekey, rules);
   if (problem) return `evidence with a ${problem}`;

@@ -115,7 +115,3 @@ export function signaturesField<Signer extends string>(
 /** Whether these are different peers, sorted. */
 export const areRising = (peers: readonly PeerId[]): boolean =>
   peers.every((peer, index) => index === 0 || peer > (peers[index - 1] as PeerId));
-
-/** Whether two byte strings are the same. */
-export const equalBytes = (a: Uint8Array, b: Uint8Array): boolean =>
-  a.length === b.length && a.every((byte, index) => byte === b[index]);

@@ -190,7 +190,7 @@ function sign(machine: Machine, opening: Opening): void {
   machine.out.statements.push(encodeOpeningStatement(signed));
 }
 
-/** Whether we may sign what another voter proposed: it lists us by our key, nobody who is gone, and skips few attempts. */
+/** Whether we may sign what another voter proposed: it lists us by our key, nobody gone, and skips few attempts. */
 function isSignable(machine: Machine, opening: Opening, there: readonly PeerId[]): boolean {
   const { self } = machine.init;
   return (

@@ -338,7 +338,7 @@ export interface ReplicaInit {
   readonly runId: Cid;
   readonly self: PeerId;
   readonly role: Role;
-  /** The wall clock when the replica is made, ms since 1970: it orders the lives of a peer whose records were put back. */
+  /** The wall clock at the start, ms since 1970: it orders the lives of a peer whose records were put back. */
   readonly wallMs: number;
   /** Where the ledger begins that does not begin at genesis: what `openCheckpoint` gave. Then `ledger` follows it. */
   readonly base?: Uint8Array;

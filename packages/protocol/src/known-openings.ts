@@ -1,6 +1,6 @@
 /**
- * Which openings at our newest final block are kept. Everybody signs as many as it likes, so everybody has some places of
- * its own, for the highest attempts: nobody keeps out what others have signed.
+ * Which openings at our newest final block are kept. Everybody signs as many as it likes, so everybody has some places
+ * of its own, for the highest attempts: nobody keeps out what others have signed.
  */
 import type { PeerId } from '@murmuration/base';
 import { openingsMax } from './defaults.ts';

@@ -5,11 +5,12 @@
  * in the same epoch, so the first certificate from the checkpoint on tells it.
  */
 import { type Cid, DigestError, decodeCbor, encodeCbor, type RunConfig, runDigest } from '@murmuration/base';
+import { equals } from 'uint8arrays/equals';
 import { type BlockRecord, buildRecord, type Rules } from './block-record.ts';
 import { checkFinality } from './certificate.ts';
 import { entryBytesMax, stateBytesMax } from './defaults.ts';
 import { ProtocolError } from './errors.ts';
-import { bytesField, bytesListField, cidField, equalBytes, readFields, reading } from './fields.ts';
+import { bytesField, bytesListField, cidField, readFields, reading } from './fields.ts';
 import type { BlockId, LedgerEntry, ReplicaComponents } from './index.ts';
 import { type DecodedEntry, decodeEntry } from './ledger-entry.ts';
 import { type LedgerState, stateRootOf } from './ledger-state.ts';
@@ -132,7 +133,7 @@ export function openCheckpoint(
     const at = decoded[index];
     if (at && at.id !== block)
       throw bad(`expected block ${block} at height ${height}, the peer has ${at.id}`, { found: at.id });
-    if (!at || at.header.height !== height || !equalBytes(at.header.run, rules.runDigest))
+    if (!at || at.header.height !== height || !equals(at.header.run, rules.runDigest))
       throw bad(`expected entries from height ${first} to ${height}`);
     decoded.slice(0, index).forEach(({ id, header }, place) => {
       const next = decoded[place + 1] as DecodedEntry;
@@ -140,7 +141,7 @@ export function openCheckpoint(
         throw bad(`block ${first + place} is not the one before the next`);
     });
     const state = decodeState(stateBytes);
-    if (!equalBytes(stateRootOf(at.header.tensors, state, rules.hash), at.header.root))
+    if (!equals(stateRootOf(at.header.tensors, state, rules.hash), at.header.root))
       throw bad(`the ledger state is not that of block ${block}`);
     const opened = openedBy(rules, decoded, index, state);
     const kept = entries.slice(0, index + 1).map(({ bytes }) => bytes);

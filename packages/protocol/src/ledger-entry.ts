@@ -1,10 +1,11 @@
 /** A block on disk and on the ledger protocol: header, contribution list, certificate. */
 import { cidOfDigest, decodeCbor, encodeCbor } from '@murmuration/base';
+import { equals } from 'uint8arrays/equals';
 import type { Announcement, BlockRecord } from './block-record.ts';
 import { type Certificate, certificateBody, readCertificate } from './certificate.ts';
 import { entryBytesMax } from './defaults.ts';
 import { ProtocolError } from './errors.ts';
-import { bytesField, bytesListField, equalBytes, readFields, reading } from './fields.ts';
+import { bytesField, bytesListField, readFields, reading } from './fields.ts';
 import { decodeHeader, type Header, headerBytesMax } from './header.ts';
 import type { BlockId } from './index.ts';
 import { encodeOpening, type Opening, parseOpening } from './opening.ts';
@@ -37,7 +38,7 @@ export const encodeEntry = (
 /** Reads an announcement's structure. Throws `ProtocolError` `bad-message`. */
 export function decodeAnnouncement(bytes: Uint8Array, run: Uint8Array, hash: Hash) {
   const statement = decodeStatement(bytes, hash);
-  if (statement.kind !== 'contribution' || !equalBytes(statement.run, run))
+  if (statement.kind !== 'contribution' || !equals(statement.run, run))
     throw new ProtocolError(`list: expected contributions of this run, got a ${statement.kind}`, {
       code: 'bad-message',
     });
@@ -63,7 +64,7 @@ export const decodeEntry = (bytes: Uint8Array, run: Uint8Array, hash: Hash): Dec
     const headerBytes = bytesField(fields, 'header', 1, headerBytesMax);
     const { certificate: proof, opening } = fields.values;
     const certificate = proof === null ? undefined : readCertificate(proof);
-    if (certificate && !equalBytes(certificate.run, run))
+    if (certificate && !equals(certificate.run, run))
       throw new ProtocolError('certificate of another run', { code: 'bad-entry' });
     return {
       id: cidOfDigest(hash(headerBytes), 'dag-cbor'),

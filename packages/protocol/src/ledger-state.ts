@@ -10,7 +10,7 @@ import type { Hash } from './statement.ts';
 import { lowerMedian } from './weights.ts';
 
 /** What one of the last blocks certified. */
-export interface RecentBlock {
+interface RecentBlock {
   readonly height: number;
   readonly contributions: readonly Cid[];
   readonly blobs: readonly Cid[];
@@ -49,7 +49,7 @@ export interface Guest {
 }
 
 /** How often an invitation, named by the CID of its terms, admitted its peer. */
-export interface InvitationUse {
+interface InvitationUse {
   readonly invitation: Cid;
   readonly expires: number;
   readonly uses: number;

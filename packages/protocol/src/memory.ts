@@ -4,10 +4,10 @@
  * another process. From that moment on the key signs nothing; the driver makes a new one and starts the replica again.
  */
 import { decodeCbor, encodeCbor } from '@murmuration/base';
+import { equals } from 'uint8arrays/equals';
 import type { BlockRecord } from './block-record.ts';
 import type { Certificate } from './certificate.ts';
 import { membersMax } from './defaults.ts';
-import { equalBytes } from './fields.ts';
 import type { DurableRecord } from './index.ts';
 import { keyOf, type LedgerState, memberOf } from './ledger-state.ts';
 import { epochIdOf, keepAtMost, type Machine, report, tipOf, votersOf } from './machine.ts';
@@ -39,7 +39,7 @@ function isRemembered(machine: Machine, statement: SignedStatement): boolean {
   if (!own) return false;
   const { body } = decodeCbor(own) as { readonly body: unknown };
   const { body: heard } = decodeCbor(statement.bytes) as { readonly body: unknown };
-  return equalBytes(encodeCbor(body), encodeCbor(heard));
+  return equals(encodeCbor(body), encodeCbor(heard));
 }
 
 /** Looks at a vote or proposal that came back to us under our name. */

@@ -24,6 +24,7 @@ import {
   runDigest,
   sha256,
 } from '@murmuration/base';
+import { equals } from 'uint8arrays/equals';
 import type { BlockRecord, Rules } from './block-record.ts';
 import { attemptsMax, listedMax, openingPlacesMax, recoveriesKept } from './defaults.ts';
 import { ProtocolError } from './errors.ts';
@@ -32,7 +33,6 @@ import {
   bytesField,
   bytesListField,
   cidField,
-  equalBytes,
   integerField,
   peerField,
   readFields,
@@ -193,7 +193,7 @@ export function forgedOpening(
 ): string | undefined {
   const { run, runDigest: digest, verify } = rules;
   const { authority, listed, rekeys, signatures } = opening;
-  if (!equalBytes(opening.run, digest)) return 'opening of another run';
+  if (!equals(opening.run, digest)) return 'opening of another run';
   if (authority === 'survivors' && (run.quorum !== 'crash' || run.membership.stallMs === 0))
     return 'opening by survivors in a run that has none';
   if (authority === 'survivors' && listed.length < 2) return 'opening by a single survivor';

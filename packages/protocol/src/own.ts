@@ -70,8 +70,7 @@ export function settleOwn(machine: Machine): void {
     const forked = ancestor !== undefined && ancestor.block.id !== base;
     if (!included && (late || forked)) expireOwn(machine, own);
     if (!included && !late && !forked) continue;
-    const isKept = own.expired || isIncluded(headOf(machine), own);
-    assert(included || isKept, 'G4: own work is certified, or stays in the local parameters');
+    assert(included || own.expired, 'G4: own work is certified, or stays in the local parameters');
     machine.own.contributions.delete(sequence);
   }
 }

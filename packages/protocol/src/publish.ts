@@ -63,7 +63,7 @@ export const isVoter = (machine: Machine): boolean => votersOf(machine).includes
  * Whether this peer voted in an epoch that others may not know to have ended: they need its last votes. A quorum of the
  * next voters can go on, and bring the others along.
  */
-export function isFormerVoter(machine: Machine): boolean {
+function isFormerVoter(machine: Machine): boolean {
   const { now, votedAt, settled, lastVote, peers } = machine;
   if (isVoter(machine) || now >= votedAt + farewellMs) return false;
   const knows = (voter: PeerId): boolean =>

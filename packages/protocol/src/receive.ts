@@ -3,6 +3,7 @@
  * nothing before every rule holds; one bad statement condemns its message.
  */
 import { DigestError, type PeerId } from '@murmuration/base';
+import { equals } from 'uint8arrays/equals';
 import { toString as toText } from 'uint8arrays/to-string';
 import { accuseOf, contradicted, isAccused, keepEvidence, noticeCertificate } from './accuse.ts';
 import { isInvalid } from './blobs.ts';
@@ -13,7 +14,6 @@ import { verifiedMax } from './defaults.ts';
 import { defer } from './deferred.ts';
 import { ProtocolError } from './errors.ts';
 import { checkEvidence } from './evidence.ts';
-import { equalBytes } from './fields.ts';
 import type { Verdict } from './index.ts';
 import { encodeInvitation } from './invitation.ts';
 import { knowsOpening, needlessOpening, noteOpening } from './known-openings.ts';
@@ -47,7 +47,7 @@ import {
 import { type EpochId, isSameEpoch } from './vote.ts';
 import { ownVoteKey } from './vote-key.ts';
 
-export interface Judgement {
+interface Judgement {
   readonly verdict: Verdict;
   readonly reason: string;
 }
@@ -80,7 +80,7 @@ function parseMessage(machine: Machine, bytes: Uint8Array): readonly Statement[]
   try {
     const statements = read.get(bytes) ?? readMessage(bytes, machine.rules.hash);
     read.set(bytes, statements);
-    return statements.every(({ run }) => equalBytes(run, machine.rules.runDigest))
+    return statements.every(({ run }) => equals(run, machine.rules.runDigest))
       ? statements
       : reject('statement of another run');
   } catch (error) {
@@ -241,10 +241,12 @@ function receiveProposal(machine: Machine, statement: Extract<Statement, { kind:
   if (!isSameEpoch(proposal, epochIdOf(machine))) return otherEpoch(machine, proposal, statement);
   if (!isOpenView(machine, proposal.view)) return ignore(`proposal of view ${proposal.view}`);
   if (proposal.proposer !== proposerOfView(machine, proposal.view)) return reject('proposal out of turn');
-  if (proposal.header.epoch !== proposal.epoch || !equalBytes(proposal.header.run, machine.rules.runDigest))
+  if (proposal.header.epoch !== proposal.epoch || !equals(proposal.header.run, machine.rules.runDigest))
     return reject('proposal of a block of another epoch or run');
   if (proposal.proposer === machine.init.self) noticeOwn(machine, statement);
-  if (machine.views.get(proposal.view)?.proposal) return ignore('second proposal of a view');
+  const { notarized, proposal: known } = machine.views.get(proposal.view) ?? {};
+  const isChosen = notarized?.block === proposal.block && known?.proposal.block !== proposal.block;
+  if (known && !isChosen) return ignore('second proposal of a view');
   if (!isSigned(machine, statement)) return reject('proposal with a wrong signature');
   slotOf(machine, proposal.view).proposal = { proposal, bytes };
   return accept;

@@ -14,8 +14,8 @@
  */
 
 import { assert } from '@murmuration/base';
+import { equals } from 'uint8arrays/equals';
 import { partingCheckMs } from './defaults.ts';
-import { equalBytes } from './fields.ts';
 import { chooseRecovery, gather, isAlive, isAtFork, nextGathering } from './gather.ts';
 import type { DurableRecord, LedgerEntry, Replica, ReplicaEvent, ReplicaView } from './index.ts';
 import { sweepOpenings } from './known-openings.ts';
@@ -232,7 +232,7 @@ function start(pair: Pair, event: Start): void {
 function isHalfAdopted(ledger: readonly LedgerEntry[], entries: readonly LedgerEntry[]): boolean {
   const last = ledger.at(-1);
   const same = entries.find(({ height }) => height === last?.height);
-  return last !== undefined && same !== undefined && equalBytes(last.bytes, same.bytes);
+  return last !== undefined && same !== undefined && equals(last.bytes, same.bytes);
 }
 
 /** Whether the engine stands in the recovery rather than on the regular chain. */

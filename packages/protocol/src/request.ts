@@ -4,9 +4,10 @@
  * too), so that it works once.
  */
 import { DigestError, decodeCbor, encodeCbor, type PeerId } from '@murmuration/base';
+import { equals } from 'uint8arrays/equals';
 import type { Rules } from './block-record.ts';
 import { ProtocolError } from './errors.ts';
-import { bytesField, equalBytes, integerField, peerField, readFields, wordField } from './fields.ts';
+import { bytesField, integerField, peerField, readFields, wordField } from './fields.ts';
 import { type LedgerState, memberOf } from './ledger-state.ts';
 import { signedBytes } from './signing.ts';
 
@@ -106,7 +107,7 @@ export function checkRequest(
     body: { readonly proof: Uint8Array } & Readonly<Record<string, unknown>>;
     signature: Uint8Array;
   };
-  if (!equalBytes(request.run, runDigest)) return `${kind} of another run`;
+  if (!equals(request.run, runDigest)) return `${kind} of another run`;
   if (!verify(peer, signedBytes(kind, body), signature)) return `${kind} with a wrong signature`;
   if (kind === 'leave') return undefined;
   const { proof, ...terms } = body;

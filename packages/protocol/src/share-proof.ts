@@ -21,6 +21,7 @@ import {
   RunConfigError,
   runIdOf,
 } from '@murmuration/base';
+import { equals } from 'uint8arrays/equals';
 import { type AuditComponents, auditRules } from './audit.ts';
 import { genesisRecord, type Rules } from './block-record.ts';
 import { checkFinality, type Electorate, readCertificate } from './certificate.ts';
@@ -34,15 +35,7 @@ import {
   votersMax,
 } from './defaults.ts';
 import { ProtocolError } from './errors.ts';
-import {
-  bytesField,
-  bytesListField,
-  equalBytes,
-  type Fields,
-  integerField,
-  peerField,
-  readFields,
-} from './fields.ts';
+import { bytesField, bytesListField, type Fields, integerField, peerField, readFields } from './fields.ts';
 import { decodeHeader, genesisBlockId, type Header, headerBytesMax } from './header.ts';
 import type { BlockId } from './index.ts';
 import {
@@ -193,8 +186,7 @@ function readStep(
   const header = decodeHeader(headerBytes);
   const { run, certificate } = readCertificate(fields.values.certificate);
   const id = cidOfDigest(rules.hash(headerBytes), 'dag-cbor');
-  if (!equalBytes(header.run, rules.runDigest) || !equalBytes(run, rules.runDigest))
-    bad('block of another run');
+  if (!equals(header.run, rules.runDigest) || !equals(run, rules.runDigest)) bad('block of another run');
   if (header.epoch !== epoch.epoch) bad(`block of epoch ${header.epoch}, expected ${epoch.epoch}`);
   if (header.height <= height) bad(`block of height ${header.height} after that of height ${height}`);
   const problem = checkFinality(certificate, rules, { id, view: header.view }, epoch, electorate);
@@ -263,7 +255,7 @@ function readPart(rules: Rules, header: Header, step: Fields, key: string, parts
   const path = bytesListField(fields, 'path', stateLeafCount);
   const part = parts.find((one) => {
     const root = provenRoot(leaf, { index: leafOf(one), count: stateLeafCount, path }, rules.hash);
-    return root && equalBytes(root, header.root);
+    return root && equals(root, header.root);
   });
   const pair = part && decodeCbor(leaf, partItemsMax);
   if (!part || !Array.isArray(pair))

@@ -60,7 +60,7 @@ export function signVote(
   block: BlockId | undefined,
 ): { readonly vote: Vote; readonly signature: Uint8Array; readonly rekey: RekeyRequest | undefined } {
   assertNew(machine, choice, view);
-  const { root = 'equal' } = (block !== undefined && machine.records.get(block)) || {};
+  const root = block === undefined ? undefined : machine.records.get(block)?.root;
   assert(
     choice !== 'notarize' || machine.dormant !== undefined || root === 'equal',
     'G2: a vote is for a root that we have computed',
@@ -133,8 +133,8 @@ export function keepBlock(machine: Machine, record: BlockRecord, entry: Uint8Arr
 /**
  * After a block was settled: what was signed in later views is kept under the next height, because records of lower
  * heights are forgotten; what was signed in views that the stored ledger decides goes. Not before: a block that is
- * final but not stored is not known after a restart; so votes of an epoch that stalled stay while blocks of its recovery
- * are stored, until the adoption is.
+ * final but not stored is not known after a restart; so votes of an epoch that stalled stay while blocks of its
+ * recovery are stored, until the adoption is.
  */
 export function retainSignatures(machine: Machine): void {
   const { block, state, finality, fork } = machine.settled;

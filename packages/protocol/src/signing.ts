@@ -3,7 +3,7 @@ import { concat } from 'uint8arrays/concat';
 import { fromString } from 'uint8arrays/from-string';
 
 /** What is signed, by the domain that separates it from every other use of the key. Names on the wire are for ever. */
-export type SignedKind =
+type SignedKind =
   | 'contribution'
   | 'presence'
   | 'proposal'

@@ -14,6 +14,7 @@ import {
   type PeerId,
 } from '@murmuration/base';
 import { concat } from 'uint8arrays/concat';
+import { equals } from 'uint8arrays/equals';
 import { fromString } from 'uint8arrays/from-string';
 import { toString as toText } from 'uint8arrays/to-string';
 import { type Certificate, readCertificate } from './certificate.ts';
@@ -24,7 +25,6 @@ import {
   bytesField,
   bytesListField,
   cidField,
-  equalBytes,
   type Fields,
   integerField,
   peerField,
@@ -372,7 +372,7 @@ function readProposal(envelope: Fields, hash: Hash) {
   if (digests.some((digest) => digest.length !== 32))
     throw new ProtocolError('proposal.contributions: expected digests of 32 bytes', { code: 'bad-message' });
   const contributions = digests.map((digest) => cidOfDigest(digest, 'dag-cbor'));
-  if (!equalBytes(digestOfNames(contributions, hash), bytesField(fields, 'names', 32)))
+  if (!equals(digestOfNames(contributions, hash), bytesField(fields, 'names', 32)))
     throw new ProtocolError('proposal.contributions: expected those that are signed', {
       code: 'bad-message',
     });

@@ -15,7 +15,7 @@ export function lowerMedian(values: readonly number[]): number | undefined {
 export const ageOf = (contribution: Contribution, height: number): number =>
   height - 1 - contribution.baseHeight;
 
-export interface WeightContext {
+interface WeightContext {
   readonly run: RunConfig;
   /** Of the block's epoch. */
   readonly members: readonly PeerId[];

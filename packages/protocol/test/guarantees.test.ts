@@ -106,17 +106,16 @@ test('settleOwn drops own work only certified or expired (G4)', () => {
     ({ contribution }) => contribution.author === machine.init.self,
   );
   assert.ok(announcement);
-  const { contribution, bytes } = announcement;
-  const own = { contribution: { ...contribution, blob: block('delta'), base: block('gone') }, bytes };
-  const stubborn = Object.defineProperty({ ...own, expired: false }, 'expired', {
-    get: () => false,
-    set: () => undefined,
-  });
-  machine.own.contributions.set(9, stubborn);
+  const { bytes } = announcement;
+  const contribution = { ...announcement.contribution, blob: block('delta'), base: block('gone') };
+  const own = { contribution, bytes, expired: false };
+  machine.own.contributions.set(9, own);
+  machine.applied = [childOf(settled, { contributions: [contribution] })];
   assert.throws(() => settleOwn(machine), /G4: own work is certified, or stays in the local parameters/);
-  machine.own.contributions.set(9, { ...own, expired: false });
+  machine.applied = [];
   settleOwn(machine);
   assert.equal(machine.own.contributions.has(9), false);
+  assert.ok(own.expired);
 });
 
 test('keepEvidence convicts nobody by statements that do not conflict (G5)', () => {

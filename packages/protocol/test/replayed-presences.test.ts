@@ -53,7 +53,7 @@ function createSurvivors() {
 
 type Survivors = ReturnType<typeof createSurvivors>;
 
-/** Whether both survivors come into a recovery within ten minutes in which statements are sent again, every so often. */
+/** Whether both survivors come into a recovery within ten minutes in which statements are sent again and again. */
 function recovers({ world, a, b }: Survivors, everySeconds: number, again: readonly Heard[]): boolean {
   const bytes = encodeCbor(again.map((heard) => heard.bytes));
   for (let second = 0; second < 600; second++) {

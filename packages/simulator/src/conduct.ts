@@ -1,6 +1,7 @@
 /**
  * How honest peers behave: nothing that they sign contradicts what they signed (G8), nothing grows without end (G6).
  */
+import { equals } from 'uint8arrays/equals';
 import type { Disk } from './disk.ts';
 import type { SimPeer } from './peer.ts';
 import type { Scenario } from './scenario.ts';
@@ -54,9 +55,6 @@ function boundsOf({ members, guests, rounds, liars, settings }: Scenario): Reado
   };
 }
 
-const equal = (a: Uint8Array, b: Uint8Array): boolean =>
-  a.length === b.length && a.every((byte, index) => byte === b[index]);
-
 export function createSignatureWatch(complain: (problem: string) => void): SignatureWatch {
   const signed = new Map<string, Uint8Array>();
   const opened = new Map<string, string>();
@@ -81,7 +79,7 @@ export function createSignatureWatch(complain: (problem: string) => void): Signa
         const copy = found.outlivesDisk ? `key ${peer.voteKeys}` : `disk ${peer.restores}`;
         const key = `${peer.index} ${copy} ${found.place}`;
         const earlier = signed.get(key);
-        if (earlier && !equal(earlier, statement.bytes))
+        if (earlier && !equals(earlier, statement.bytes))
           complain(`G8: peer ${peer.index} contradicts what it signed: ${found.place}`);
         signed.set(key, statement.bytes);
         const other = key.endsWith(' skip')

@@ -5,6 +5,7 @@
  */
 import type { PeerId } from '@murmuration/base';
 import type { Block, Report, Verdict } from '@murmuration/protocol';
+import { equals } from 'uint8arrays/equals';
 import { type CommitWatch, createCommitWatch } from './commit-watch.ts';
 import { type BoundsWatch, createBoundsWatch, createSignatureWatch, type SignatureWatch } from './conduct.ts';
 import { type ConvictionWatch, createConvictionWatch } from './conviction-watch.ts';
@@ -43,9 +44,6 @@ const problemsMax = 20;
 export const toHex = (bytes: Uint8Array): string =>
   Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 
-const equal = (a: Uint8Array, b: Uint8Array): boolean =>
-  a.length === b.length && a.every((byte, index) => byte === b[index]);
-
 /** One block at each height, with one root, and its contributions in order. */
 function createBlockWatch(complain: (problem: string) => void): (peer: SimPeer, block: Block) => void {
   const blocks = new Map<number, { readonly id: string; readonly root: Uint8Array }>();
@@ -53,7 +51,7 @@ function createBlockWatch(complain: (problem: string) => void): (peer: SimPeer, 
     const known = blocks.get(height);
     if (!known) blocks.set(height, { id, root: stateRoot });
     else if (known.id !== id) complain(`G1: peer ${index} finalizes another block at height ${height}`);
-    else if (!equal(known.root, stateRoot))
+    else if (!equals(known.root, stateRoot))
       complain(`G2: peer ${index} has another root at height ${height}`);
     if (contributions.some(({ cid }, at) => cid <= (contributions[at - 1]?.cid ?? '')))
       complain(`G2: peer ${index} finalizes contributions out of order at height ${height}`);

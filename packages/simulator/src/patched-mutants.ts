@@ -55,6 +55,16 @@ const rows: readonly Row[] = [
   ],
   [
     'G3',
+    'only its proposer repeats a notarized block',
+    'cut-from-the-dead',
+    [
+      'protocol/src/publish.ts',
+      'statements.push(...notarizedProposals(machine))',
+      'notarizedProposals(machine)',
+    ],
+  ],
+  [
+    'G3',
     'a view timer that never ends',
     'dead-proposer',
     [

@@ -59,6 +59,15 @@ for (const [lie, isFelt] of effects)
     assert.ok(isFelt(outcome), JSON.stringify({ ...outcome, scenario: undefined, peers: undefined }));
   });
 
+test('simulate goes on above the notarized one of two proposals by a proposer that is gone (G3)', () => {
+  const outcome = withLie(
+    { kind: 'twin', side: [0, 2] },
+    { seed: 'twins 32', rounds: 2, gossip: { degree: 8 }, latency: [50, 600], loss: 0.02, limitMs: 900_000 },
+  );
+  assert.deepEqual(outcome.problems, []);
+  assert.ok(outcome.skippedViews > 0);
+});
+
 test('simulate bears twins and feels them: they sign two of something, and are convicted (G5)', () => {
   const slow: Partial<Scenario> = { gossip: { degree: 8 }, latency: [50, 600], loss: 0.02, rounds: 12 };
   const outcomes = Array.from({ length: 6 }, (_, seed) =>

@@ -80,6 +80,36 @@ export const partitions: readonly Plan[] = [
     exercises: ['apply', 'report skipped'],
   },
   {
+    name: 'cut-from-the-dead',
+    about: 'two of three go on above a block of the third, which is gone',
+    scenario: {
+      ...calm,
+      members: 3,
+      rounds: 8,
+      latency: [50, 200],
+      loss: 0.03,
+      faults: [cut([2], 4_400, 8_400), { kind: 'away', peer: 0, fromMs: 4_900 }],
+      excused: [0],
+    },
+    seeds: usual,
+    exercises: ['apply', 'report skipped'],
+  },
+  {
+    name: 'byzantine-cut-from-the-dead',
+    about: 'three of four go on above a block of the fourth, which is gone',
+    scenario: {
+      ...calm,
+      quorum: 'byzantine',
+      rounds: 8,
+      latency: [50, 200],
+      loss: 0.03,
+      faults: [cut([3], 4_250, 8_250), { kind: 'away', peer: 2, fromMs: 4_550 }],
+      excused: [2],
+    },
+    seeds: usual,
+    exercises: ['apply', 'report skipped'],
+  },
+  {
     name: 'cut-and-crashes',
     about: 'a partition during which both sides crash',
     scenario: {
