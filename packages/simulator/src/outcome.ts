@@ -42,7 +42,7 @@ export interface Outcome {
   /** Tokens that honest peers trained, and those of them in certified rounds. */
   readonly tokensTrained: number;
   readonly tokensCertified: number;
-  /** Honest contributions that their authors gave up: their work stayed in the local parameters. */
+  /** Honest contributions to a final block that came too late: their work stayed in the local parameters. */
   readonly expired: number;
   /** Pieces of work that honest peers announced, and those lost or there twice where PROTOCOL.md §10 allows it. */
   readonly pieces: number;

@@ -52,9 +52,9 @@ const performers: Performers = {
     life.peer.disk.checkpoint = life.trainer.checkpoint();
     life.later(1, () => life.handle({ kind: 'rewound', block }));
   },
-  expire({ trainer, peer, setting }, { blob, contribution }) {
+  expire({ trainer, peer, setting }, { blob }) {
     trainer.expire(blob);
-    if (peer.isHonest) setting.judge.work.expired(contribution);
+    if (peer.isHonest) setting.judge.work.expired(blob);
     save({ trainer, peer });
   },
   report,

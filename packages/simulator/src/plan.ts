@@ -13,7 +13,7 @@ export interface Plan {
   readonly exercises: readonly string[];
   /** Roster at the end, where the scenario is about it. */
   readonly membersAtEnd?: number;
-  /** Every contribution of honest peers must be certified, none may expire (G4). */
+  /** Every contribution of honest peers to a final block must be certified (G4). */
   readonly certifiesAll?: boolean;
   /** Exactly these peers are convicted, and each in the ledger of every honest founder. */
   readonly convicts?: readonly number[];

@@ -14,21 +14,24 @@ export interface WorkWatch {
   encoded(peer: SimPeer, draft: Encoded['draft'], now: number): void;
   /** A process ended while it trained. */
   lost(tokens: number): void;
-  expired(contribution: Cid): void;
+  expired(blob: Cid): void;
   settled(block: Block): void;
   readonly book: WorkBook;
   /** At the end: whether all work of these honest peers is there once. */
-  weigh(final: BlockId, peers: readonly SimPeer[]): void;
+  weigh(tip: BlockId, peers: readonly SimPeer[]): void;
   /** What that found; `undefined` before. */
   readonly balance: Balance | undefined;
   /** Tokens that honest peers trained: certified, given up or lost; what still waits at the end counts for nobody. */
   readonly tokensTrained: number;
   readonly tokensCertified: number;
+  /** Contributions that expired although what they build on is final; those on a block that was undone have to. */
   readonly expiredCount: number;
 }
 
 interface Work {
   readonly peer: SimPeer;
+  /** `undefined`: what the run began with. */
+  readonly base: BlockId | undefined;
   readonly tokens: number;
 }
 
@@ -43,7 +46,8 @@ export function createWorkWatch(
   const open = new Map<Cid, Work>();
   const heights = new Map<Cid, number>();
   const payloads = new Map<Cid, number>();
-  const expired = new Set<Cid>();
+  const expired = new Set<Work>();
+  const final = new Set<BlockId | undefined>([undefined]);
   const lateHeights = settings.lateHeights ?? lateHeightsDefault;
   let certified = 0;
   let wasted = 0;
@@ -54,16 +58,18 @@ export function createWorkWatch(
     known.set(name, height);
   };
   return {
-    encoded(peer, { blob, tokens }) {
-      open.set(blob, { peer, tokens });
+    encoded(peer, { blob, base, baseHeight, tokens }) {
+      open.set(blob, { peer, base: baseHeight === 0 ? undefined : base, tokens });
     },
     lost(tokens) {
       wasted += tokens;
     },
-    expired: (contribution) => {
-      expired.add(contribution);
+    expired(blob) {
+      const work = open.get(blob);
+      if (work) expired.add(work);
     },
-    settled({ height, contributions }) {
+    settled({ id, height, contributions }) {
+      final.add(id);
       for (const { cid, blob, baseHeight, author } of contributions) {
         once(heights, cid, height, 'contribution');
         once(payloads, blob, height, 'payload');
@@ -78,8 +84,8 @@ export function createWorkWatch(
       }
     },
     book,
-    weigh(final, peers) {
-      found = balance(book, honest, final, peers);
+    weigh(tip, peers) {
+      found = balance(book, honest, tip, peers);
       const { pieces, twice, lost } = found;
       if (twice + lost > 0)
         complain(`G4: of ${pieces} pieces of work ${twice} count more than once, ${lost} are lost`);
@@ -97,7 +103,7 @@ export function createWorkWatch(
       return certified;
     },
     get expiredCount() {
-      return expired.size;
+      return [...expired].filter(({ base }) => final.has(base)).length;
     },
   };
 }
