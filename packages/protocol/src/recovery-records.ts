@@ -55,6 +55,8 @@ export interface PassedBlock {
   readonly carried: boolean;
 }
 
+export const passedKey = (opening: Cid): string => `passed/${opening}`;
+
 /** The blocks of a recovery that was left, up to a height; kept until the regular chain is as high. */
 export const passedRecord = (
   opening: Cid,
@@ -62,7 +64,7 @@ export const passedRecord = (
   height: number,
   carried: boolean,
 ): DurableRecord => ({
-  key: `passed/${opening}`,
+  key: passedKey(opening),
   height,
   bytes: encodeCbor({ chain, carried }),
 });

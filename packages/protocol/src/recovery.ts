@@ -43,6 +43,7 @@ import {
   translate,
 } from './pair.ts';
 import {
+  passedKey,
   prefix,
   regularRecords,
   restoreLeft,
@@ -192,14 +193,17 @@ function turn(pair: Pair): void {
 
 function start(pair: Pair, event: Start): void {
   const stored = storedRecovery(event.records);
-  restoreLeft(event.records, pair.regular.leftOpenings, pair.passed);
+  const isOver = stored?.isOver === true && !isBehind(event, stored);
+  const goesOn = stored && !isOver ? passedKey(openingName(stored.opening)) : undefined;
+  const past = event.records.filter(({ key }) => key !== goesOn);
+  restoreLeft(past, pair.regular.leftOpenings, pair.passed);
   const records = regularRecords(event.records);
   const lastHeight = event.ledger.at(-1)?.height ?? 0;
   if (!stored) {
     pair.emit(...pair.door.handle(pair.regular, { ...event, records }, pair.now));
     return;
   }
-  const { opening, isOver, entries } = stored;
+  const { opening, entries } = stored;
   const { fork, height } = opening;
   const isInside = event.applied !== undefined && isProvisional(event.applied, stored, records);
   if (lastHeight > height && !isHalfAdopted(event.ledger, entries)) {
@@ -227,6 +231,12 @@ function start(pair: Pair, event: Start): void {
     pair.life = { kind: 'rewinding', opening, before: undefined };
   } else begin(pair, opening, stored, event);
 }
+
+/** Whether the engine stands inside a recovery, below its newest final block: it goes there before it leaves. */
+const isBehind = ({ applied, records }: Start, stored: StoredRecovery): boolean =>
+  applied !== undefined &&
+  applied.height < (stored.entries.at(-1)?.height ?? 0) &&
+  isProvisional(applied, stored, regularRecords(records));
 
 /** Whether a ledger ends with blocks of a recovery, and not yet with the one that adopts them. */
 function isHalfAdopted(ledger: readonly LedgerEntry[], entries: readonly LedgerEntry[]): boolean {

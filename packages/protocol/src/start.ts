@@ -179,12 +179,13 @@ function restoreContributions(
     machine.own.last = contribution;
     const entry = { contribution, bytes, expired: false };
     const { settled } = machine;
-    if (isIncluded(chain.at(-1) as BlockRecord, entry) && isIncluded(settled, entry)) continue;
+    const isFinal = isIncluded(chain.at(-1) as BlockRecord, entry);
+    if (isFinal && isIncluded(settled, entry)) continue;
     const tooLate = settled.block.height >= contribution.baseHeight + rules.run.lateHeights;
     const base = ancestorAt(settled, contribution.baseHeight);
     const forked = base !== undefined && base.block.id !== contribution.base;
     const state = expiry(contribution.sequence);
-    if (state === 'done') continue;
+    if (state === 'done' && !isFinal) continue;
     entry.expired = state === 'expired';
     if (tooLate || forked)
       machine.out.rest.push({ kind: 'expire', contribution: contribution.cid, blob: contribution.blob });

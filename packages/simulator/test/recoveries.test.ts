@@ -59,6 +59,26 @@ test('who dies while it leaves a recovery takes its blocks back before it rewind
   });
 });
 
+test('who dies while it gives a recovery up takes its own work out of θ_local all the same: recovery-crashes 105 (G4)', () => {
+  expectSound({
+    ...halves,
+    seed: 'recovery-crashes 105',
+    rounds: 30,
+    training: [4_000, 8_000],
+    loss: 0.02,
+    faults: [
+      { kind: 'partition', side: [0, 1, 2], fromMs: 15_000, untilMs: 150_000 },
+      {
+        kind: 'crashes',
+        peers: [0, 1, 2, 3, 4, 5],
+        everyEffects: [100, 1_000],
+        times: 3,
+        down: [200, 20_000],
+      },
+    ],
+  });
+});
+
 test('expired own work in blocks that a snapshot would skip leaves θ_local by replaying them: 4 (G4)', () => {
   expectSound({
     ...halves,
