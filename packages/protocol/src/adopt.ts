@@ -15,7 +15,7 @@ import { nextState, openEpoch, stateRootOf } from './ledger-state.ts';
 import { epochOf, type Machine, tipOf } from './machine.ts';
 import { isOver } from './readiness.ts';
 import { quorumOf } from './roster.ts';
-import { ownProposal, ownVote } from './sign.ts';
+import { keepProposal, ownProposal, ownVote } from './sign.ts';
 import { baseOfView, proposerOfView } from './views.ts';
 import { mayVote } from './vote-key.ts';
 
@@ -66,6 +66,7 @@ export function notarizeEmpty(machine: Machine): boolean {
   if (!isAgain && record.block.contributions.length > 0) return false;
   const endsIt = isAdoption(record) || isSameBlock(base, tipOf(machine));
   if (!isAgain && endsIt && !agrees(machine, record)) return false;
+  keepProposal(machine, view);
   cast(machine, 'notarize', view, record.block.id);
   return true;
 }

@@ -30,7 +30,7 @@ import { chooseChanges } from './pending-changes.ts';
 import { includable, isWidelyHeld, selectForBlock } from './pool.ts';
 import { expectedMembers, isOver, isSilent, isUrgent } from './readiness.ts';
 import { decide } from './settle.ts';
-import { ownProposal, ownVote, signProposal, signVote } from './sign.ts';
+import { keepProposal, ownProposal, ownVote, signProposal, signVote } from './sign.ts';
 import type { Proposal } from './statement.ts';
 import { addCertificate, baseOfView, countVote, isActive, proposerOfView, slotOf } from './views.ts';
 import type { Choice } from './vote.ts';
@@ -70,7 +70,8 @@ function resolve(machine: Machine, slot: NonNullable<ViewSlot['proposal']>): boo
     return false;
   }
   const announcements = announcementsOf(machine, proposal);
-  if (!announcements) return false;
+  if (!announcements && machine.lists.has(header.list)) slot.problem = 'block whose list lacks what it names';
+  if (!announcements) return slot.problem !== undefined;
   const built = buildRecord(
     machine.rules,
     parent,
@@ -111,6 +112,7 @@ export function notarize(machine: Machine): boolean {
   const root = examine(machine, record);
   if (root !== 'equal' || !mayVote(machine) || machine.halted !== 'no' || ownVote(machine, view, 'notarize'))
     return false;
+  keepProposal(machine, view);
   cast(machine, 'notarize', view, record.block.id);
   return true;
 }

@@ -50,7 +50,12 @@ const listKey = ({ list, listBytes }: Pick<Header, 'list' | 'listBytes'>): strin
 /** Asks a proposer for the list of its block's contributions; again if it came and had to give way to others. */
 export function wantList(machine: Machine, { list, listBytes }: Header, author: PeerId): void {
   const key = listKey({ list, listBytes });
-  if (machine.blobs.get(key)?.status === 'held') machine.blobs.delete(key);
+  const before = machine.blobs.get(key);
+  if (before?.status === 'held') {
+    const retryAt =
+      machine.now + Math.min(fetchRetryMaxMs, fetchRetryMs * 2 ** Math.min(before.attempts, 16));
+    machine.blobs.set(key, { ...before, status: 'wanted', attempts: before.attempts + 1, retryAt });
+  }
   want(machine, key, {
     blob: list,
     bytes: listBytes,

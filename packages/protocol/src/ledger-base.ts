@@ -6,7 +6,7 @@
  */
 import { type Cid, DigestError, decodeCbor, encodeCbor, type RunConfig, runDigest } from '@murmuration/base';
 import { equals } from 'uint8arrays/equals';
-import { type BlockRecord, buildRecord, type Rules } from './block-record.ts';
+import { type BlockRecord, buildRecord, genesisRecord, type Rules } from './block-record.ts';
 import { checkFinality } from './certificate.ts';
 import { entryBytesMax, stateBytesMax } from './defaults.ts';
 import { ProtocolError } from './errors.ts';
@@ -82,13 +82,13 @@ function chainOf(
   state: LedgerState,
   opened: BlockId,
 ): BlockRecord {
-  let parent: BlockRecord | undefined;
+  let parent = entries[0]?.header.height === 1 ? genesisRecord(rules) : undefined;
   for (const entry of entries) {
     const record = recordOf(rules, entry, state, opened);
     record.parent = parent;
     parent = record;
   }
-  if (!parent) throw bad('expected its entry');
+  if (entries.length === 0 || !parent) throw bad('expected its entry');
   return parent;
 }
 

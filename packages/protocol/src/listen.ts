@@ -66,8 +66,8 @@ export function listen(machine: Machine): boolean {
   if (!isListening(machine)) return false;
   const before = machine.signsFrom;
   const others = othersOf(machine);
-  if (others.length === 0) machine.signsFrom = machine.now;
-  else if (!isInTouch(machine, others) || isLeftBehind(machine, others)) machine.signsFrom = undefined;
+  const waits = others.length > 0 && (!isInTouch(machine, others) || isLeftBehind(machine, others));
+  if (waits) machine.signsFrom = undefined;
   else if (before === undefined) {
     machine.signsFrom = machine.now + listenMs;
     publishPresence(machine);

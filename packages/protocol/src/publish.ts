@@ -190,7 +190,7 @@ function giveBack(
 
 /**
  * Answers a peer whose presence shows that it lags: with certificates, when it is in our epoch; our presence tells it
- * to sync. By one step it may just not have heard yet.
+ * to sync. By one step it may just not have heard yet. A voter without others is answered by whoever knows more.
  */
 export function answer(machine: Machine, presence: Presence, known: PeerStanding | undefined): void {
   const { peer, epoch, view, final } = presence;
@@ -202,7 +202,9 @@ export function answer(machine: Machine, presence: Presence, known: PeerStanding
   const lagsInBlocks = isBehind(final, settled.block.height, progressAt);
   const peerClass = classOf(machine, peer);
   const assistedAt = machine.assistedAt.get(peerClass) ?? Number.NEGATIVE_INFINITY;
-  if (!(isMember(machine) || isFormerVoter(machine)) || machine.now < assistedAt + assistMs) return;
+  const isAlone = votersOf(machine).every((voter) => voter === peer);
+  const isAsked = isMember(machine) || isFormerVoter(machine) || isAlone;
+  if (!isAsked || machine.now < assistedAt + assistMs) return;
   if (!lagsInBlocks && !lagsInViews) return;
   machine.assistedAt.set(peerClass, machine.now);
   sendPresence(machine, worthSaying(machine));
@@ -236,8 +238,7 @@ function notarizedProposals(machine: Machine): Uint8Array[] {
     const block = notarized?.block;
     if (!proposal?.record || block === undefined || proposal.proposal.block !== block) continue;
     const { header } = proposal.proposal;
-    chosen.delete(block);
-    chosen.set(block, proposal.bytes);
+    if (!chosen.has(block) || header.view === proposal.proposal.view) chosen.set(block, proposal.bytes);
     const bytes = encodeList(proposal.record.announcements);
     machine.out.serve.push({ kind: 'serve', blob: header.list, bytes });
   }

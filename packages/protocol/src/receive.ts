@@ -212,7 +212,8 @@ function receivePresence(machine: Machine, statement: Extract<Statement, { kind:
   if (tipOf(machine).state.convicted.includes(presence.peer)) return ignore('presence of a convicted peer');
   if (presence.final > presence.head || presence.head > machine.rules.run.rounds)
     return reject('presence at impossible heights');
-  if (isOutrun(machine, presence)) return ignore('known presence');
+  const isKnown = machine.verified.has(verifiedKey(machine, presence.peer, statement.bytes));
+  if (isKnown || isOutrun(machine, presence)) return ignore('known presence');
   const problem = problemOfSignature(machine, statement);
   if (problem) return problem;
   const repeated = isRepeated(machine, presence);

@@ -169,6 +169,7 @@ function takeSynced(machine: Machine, { from, entries }: Extract<ReplicaEvent, {
 
 function takeContributed(machine: Machine, { draft }: Extract<ReplicaEvent, { kind: 'contributed' }>): void {
   const { last } = machine.own;
+  if (machine.installing?.own?.blob === draft.blob) return;
   if (last?.blob === draft.blob) {
     const own = machine.own.contributions.get(last.sequence);
     if (!own || own.expired)

@@ -25,7 +25,8 @@ export function restoreSignatures(machine: Machine, records: readonly DurableRec
   machine.later = [];
   for (const record of records) {
     const { key, bytes } = record;
-    const isProposal = key.startsWith('proposal/');
+    const isOther = key.startsWith('notarized/');
+    const isProposal = isOther || key.startsWith('proposal/');
     if (!isProposal && !key.startsWith('vote/')) continue;
     const [own, list] = isProposal ? (decodeCbor(bytes) as [Uint8Array, Uint8Array]) : [bytes, bytes];
     const statement = decodeStatement(own, hash);
@@ -41,7 +42,7 @@ export function restoreSignatures(machine: Machine, records: readonly DurableRec
       const { proposal } = statement;
       if (proposal.epoch > epoch) machine.later.push(record);
       if (!isSameEpoch(proposal, id) || proposal.view <= machine.floor) continue;
-      machine.own.proposals.set(`${epoch}/${proposal.view}`, { bytes: own, list });
+      if (!isOther) machine.own.proposals.set(`${epoch}/${proposal.view}`, { bytes: own, list });
       slotOf(machine, proposal.view).proposal = { proposal, bytes: own };
       machine.out.serve.push({ kind: 'serve', blob: proposal.header.list, bytes: list });
       keepList(machine, proposal.header.list, list);

@@ -177,8 +177,8 @@ export function sweep(machine: Machine): void {
   sweepChanges(machine);
   sweepPool(machine);
   sweepBlobs(machine);
-  retainSignatures(machine);
   if (settled.fork && !machine.provisional) return;
+  retainSignatures(machine);
   machine.out.forget.splice(0, 1, { kind: 'forget', below: settled.block.height + 1 });
 }
 

@@ -1,6 +1,6 @@
 /** What this peer signs. Every signature is durable before it is sent, and sent again as the same bytes. */
 import { assert, decodeCbor, encodeCbor } from '@murmuration/base';
-import type { BlockRecord } from './block-record.ts';
+import { type BlockRecord, encodeList } from './block-record.ts';
 import { derived } from './counted-map.ts';
 import { contributionsPerAuthorMax } from './defaults.ts';
 import type { BlockId, ContributionDraft, DurableRecord } from './index.ts';
@@ -97,6 +97,21 @@ export function signProposal(
   return bytes;
 }
 
+/** What we notarize may be needed when its proposer is gone: it is durable before the vote. */
+export function keepProposal(machine: Machine, view: number): void {
+  const slot = machine.views.get(view)?.proposal;
+  if (!slot?.record) return;
+  const { epoch, proposer } = slot.proposal;
+  if (proposer === machine.init.self) return;
+  const list = encodeList(slot.record.announcements);
+  persist(
+    machine,
+    `notarized/${epoch}/${view}`,
+    machine.settled.block.height + 1,
+    encodeCbor([slot.bytes, list]),
+  );
+}
+
 /** Signs the announcement of a new delta. */
 export function signContribution(machine: Machine, draft: ContributionDraft): Uint8Array {
   const sequence = machine.own.sequence + 1;
@@ -146,6 +161,8 @@ export function retainSignatures(machine: Machine): void {
   for (const [key, bytes] of machine.own.votes)
     if (decided(key)) machine.own.votes.delete(key);
     else persist(machine, `vote/${key}`, block.height + 1, bytes);
+  for (const view of machine.views.keys())
+    if (ownVote(machine, view, 'notarize')) keepProposal(machine, view);
   for (const [key, { bytes, list }] of machine.own.proposals)
     if (decided(key)) machine.own.proposals.delete(key);
     else persist(machine, `proposal/${key}`, block.height + 1, encodeCbor([bytes, list]));

@@ -20,6 +20,7 @@ export const mutantSeedOf: Readonly<Record<string, number>> = {
   'contributions in any order': 0,
   'notarized without comparing roots': 2,
   'the old values are rounded before an undo': 2,
+  'what was notarized is forgotten with its proposer': 7,
   'only its proposer repeats a notarized block': 1,
   'a view timer that never ends': 0,
   'dead proposers get their time': 0,

@@ -55,6 +55,16 @@ const rows: readonly Row[] = [
   ],
   [
     'G3',
+    'what was notarized is forgotten with its proposer',
+    'forgotten-proposal',
+    [
+      'protocol/src/agree.ts',
+      "  keepProposal(machine, view);\n  cast(machine, 'notarize', view, record.block.id);",
+      "  cast(machine, 'notarize', view, record.block.id);",
+    ],
+  ],
+  [
+    'G3',
     'only its proposer repeats a notarized block',
     'cut-from-the-dead',
     [

@@ -95,6 +95,24 @@ export const partitions: readonly Plan[] = [
     exercises: ['apply', 'report skipped'],
   },
   {
+    name: 'forgotten-proposal',
+    about: 'two of three go on above a block of the third, which is gone, after a restart',
+    scenario: {
+      ...calm,
+      members: 3,
+      rounds: 8,
+      latency: [50, 200],
+      faults: [
+        cut([2], 4_400, 8_400),
+        { kind: 'away', peer: 0, fromMs: 4_900 },
+        { kind: 'away', peer: 1, fromMs: 6_000, untilMs: 6_300 },
+      ],
+      excused: [0],
+    },
+    seeds: usual,
+    exercises: ['apply', 'report skipped'],
+  },
+  {
     name: 'byzantine-cut-from-the-dead',
     about: 'three of four go on above a block of the fourth, which is gone',
     scenario: {
