@@ -147,7 +147,9 @@ export function skip(machine: Machine): boolean {
  */
 function timeoutOf(machine: Machine): number {
   const proposer = proposerOfView(machine);
-  if (!isActive(machine, proposer) || isSilent(machine, proposer) || machine.evidence.has(proposer)) return 0;
+  const isGone =
+    !isActive(machine, proposer) || isSilent(machine, proposer) || machine.evidence.has(proposer);
+  if (isGone && proposer !== machine.init.self) return 0;
   const grown =
     machine.rules.run.round.viewTimeoutMs *
     viewTimeoutGrowth ** Math.min(64, machine.view - machine.floor - 1);

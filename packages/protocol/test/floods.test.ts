@@ -1,81 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cidOf, encodeCbor, nameBlob, type PeerId, runDigest, sha256 } from '@murmuration/base';
-import {
-  createInvitation,
-  genesisBlockId,
-  type InvitedRole,
-  signInvitation,
-  type Verdict,
-} from '@murmuration/protocol';
+import { cidOf, encodeCbor, type PeerId, sha256 } from '@murmuration/base';
+import { createInvitation, type InvitedRole, signInvitation, type Verdict } from '@murmuration/protocol';
 import fc from 'fast-check';
 import { checksOf, drawMs, strangerBytesMax, strangerShare } from '../src/defaults.ts';
 import { keepGuests } from '../src/ledger-state.ts';
 import { lotOf } from '../src/lottery.ts';
-import {
-  contributionBody,
-  encodeMessage,
-  encodeSigned,
-  type Presence,
-  presenceBody,
-} from '../src/statement.ts';
-import { type Bus, type BusPeer, createBus, createKeyFrom, type Key } from './harness.ts';
+import { type Bus, type BusPeer, createBus, type Key } from './harness.ts';
+import { announce, createStranger, presence, send } from './strangers.ts';
 
 const strangersPerRound = (bus: Bus): number =>
   Math.floor(bus.run.aggregation.contributionsMax / strangerShare);
-
-let identities = 0;
-/** Somebody new. */
-function createStranger(): Key {
-  const seed = new Uint8Array(32).fill(255);
-  new DataView(seed.buffer).setUint32(0, ++identities);
-  return createKeyFrom(seed);
-}
-
-/** A delta from the head of a peer, announced by somebody else. */
-function announce(
-  bus: Bus,
-  { peer, components }: Key,
-  from: BusPeer,
-  blobBytes = 60_000,
-  base = from.replica.view.head.block,
-): Uint8Array {
-  const { height: baseHeight } = from.replica.view.head;
-  const blob = nameBlob(encodeCbor([peer, base])).cid;
-  const draft = { base, baseHeight, blob, blobBytes, norm: 1.5, tokens: 1_000, steps: 5, loss: 2.5 };
-  return encodeSigned(
-    'contribution',
-    contributionBody(runDigest(bus.runId), peer, 1, draft),
-    components.sign,
-  );
-}
-
-/** Presences made so far. */
-let presences = 0;
-
-function presence(bus: Bus, { peer, components }: Key, epoch = 0): Uint8Array {
-  const block = genesisBlockId(bus.runId);
-  const count = ++presences;
-  const claim: Presence = {
-    peer,
-    life: 2 ** 40,
-    count,
-    epoch,
-    view: 0,
-    head: 0,
-    final: 0,
-    block,
-    holds: [],
-    opening: null,
-  };
-  return encodeSigned('presence', presenceBody(runDigest(bus.runId), claim), components.sign);
-}
-
-function send(to: BusPeer, from: Key, ...statements: Uint8Array[]): Verdict {
-  const [effect] = to.handle({ kind: 'message', from: from.peer, bytes: encodeMessage(statements) });
-  assert.ok(effect?.kind === 'verdict');
-  return effect.verdict;
-}
 
 function invite(bus: Bus, guest: BusPeer, role: InvitedRole): void {
   const [founder] = bus.peers as [BusPeer];

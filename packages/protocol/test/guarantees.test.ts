@@ -162,17 +162,38 @@ test('handle leaves no peer behind that has not asked and will not ask (G7)', ()
   assert.throws(tick, /G7: who is behind catches up/);
 });
 
-test('retainSignatures keeps votes of an epoch that stalled until its adoption is stored (G8)', () => {
+/** A vote for a view that stalled, and the newest block once as one of a recovery and once as what adopts that. */
+function inRecovery() {
   const { machine, settled } = afterTwoRounds();
   signVote(machine, 'skip', machine.view + 7, undefined);
   const [key] = machine.own.votes.keys();
   const state = { ...settled.state, epoch: settled.state.epoch + 1 };
-  const inRecovery = { ...settled, state, block: { ...settled.block, epoch: state.epoch } };
-  machine.settled = { ...inRecovery, fork: settled };
+  const adopted: BlockRecord = { ...settled, state, block: { ...settled.block, epoch: state.epoch } };
+  const provisional: BlockRecord = { ...adopted, fork: settled };
+  return { machine, key, adopted, provisional };
+}
+
+test('retainSignatures keeps votes of an epoch that stalled until its adoption is stored (G8)', () => {
+  const { machine, key, adopted, provisional } = inRecovery();
+  machine.settled = provisional;
   retainSignatures(machine);
   assert.deepEqual([...machine.own.votes.keys()], [key]);
-  machine.settled = inRecovery;
+  machine.settled = adopted;
   retainSignatures(machine);
+  assert.equal(machine.own.votes.size, 0);
+});
+
+test('sweep stores votes of an epoch that stalled not once for each block of its recovery (G6)', () => {
+  const { machine, key, provisional } = inRecovery();
+  machine.settled = provisional;
+  machine.out.persist.length = 0;
+  for (let count = 0; count < 5; count++) assert.ok(decideOn(machine, childOf(machine.settled)));
+  assert.deepEqual(machine.out.persist, []);
+  assert.deepEqual(machine.out.forget, [], 'what is not forgotten needs not be stored again');
+  assert.deepEqual([...machine.own.votes.keys()], [key]);
+  const { fork, ...regular } = childOf(machine.settled);
+  assert.ok(fork && decideOn(machine, { ...regular, fork: undefined }));
+  assert.equal(machine.out.forget.length, 1);
   assert.equal(machine.own.votes.size, 0);
 });
 

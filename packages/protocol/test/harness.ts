@@ -85,6 +85,7 @@ export function createRun(founders: readonly PeerId[], changes: Partial<RunConfi
 export interface BusPeer {
   readonly key: Key;
   readonly replica: Replica;
+  /** All that it wrote, also what was forgotten since. */
   readonly records: Map<string, DurableRecord>;
   readonly ledger: LedgerEntry[];
   /** Ledger states that it keeps, by height. */
@@ -106,12 +107,16 @@ export interface Kept {
   readonly ledger: readonly LedgerEntry[];
   readonly voteKey: VoteKey;
   readonly atHand: readonly { readonly tensors: Cid; readonly bytes: number }[];
+  /** What the engine stands at, if not at the newest entry. */
+  readonly applied: { readonly block: Cid; readonly height: number };
 }
 
 export interface Bus {
   readonly run: RunConfig;
   readonly runId: Cid;
   readonly peers: readonly BusPeer[];
+  /** Contribution lists that somebody serves. */
+  readonly lists: Map<Cid, Uint8Array>;
   now: number;
   /** Messages are dropped when this says so. */
   drops: (from: BusPeer, to: BusPeer) => boolean;
@@ -142,6 +147,22 @@ export interface BusOptions {
   readonly create?: typeof createReplica;
 }
 
+type Handle = Replica['handle'];
+
+/** Replicas of which some hear, or say, less than others think. */
+export const around =
+  (wrap: (self: PeerId, handle: Handle) => Handle): typeof createReplica =>
+  (init, components) => {
+    const replica = createReplica(init, components);
+    const handle = wrap(init.self, replica.handle);
+    return {
+      handle,
+      get view() {
+        return replica.view;
+      },
+    };
+  };
+
 /** A bus with so many members and guests that have found each other. */
 export function createBus(options: BusOptions = { members: 4 }): Bus {
   const bus = new MessageBus(options);
@@ -156,7 +177,6 @@ class MessageBus implements Bus {
   readonly create: typeof createReplica;
   readonly peers: Member[] = [];
   readonly inbox: { readonly to: Member; readonly event: ReplicaEvent }[] = [];
-  /** Contribution lists that somebody serves. */
   readonly lists: Map<Cid, Uint8Array> = new Map();
   now = 1_000;
   drops: Bus['drops'] = () => false;
@@ -216,6 +236,8 @@ class Member implements BusPeer {
   readonly states: Map<number, Uint8Array> = new Map();
   readonly effects: Effect[] = [];
   readonly timers: Map<string, number> = new Map();
+  /** The records that were not forgotten. */
+  readonly durable: Map<string, DurableRecord> = new Map();
   checks = 0;
   readonly #bus: MessageBus;
   readonly #begin: (voteKey?: VoteKey) => Replica;
@@ -257,21 +279,24 @@ class Member implements BusPeer {
   }
 
   restart({
-    records = [...this.records.values()],
+    records = [...this.durable.values()],
     ledger = [...this.ledger],
     voteKey,
     atHand = [],
+    ...engine
   }: Partial<Kept> = {}): Effect[] {
     const { inbox, runId } = this.#bus;
     this.timers.clear();
     for (let index = inbox.length - 1; index >= 0; index--)
       if (inbox[index]?.to === this) inbox.splice(index, 1);
     this.records.clear();
-    for (const record of records) this.records.set(record.key, record);
+    this.durable.clear();
+    for (const record of records) this.#keep(record);
     this.ledger.length = 0;
     for (const entry of ledger) this.ledger[entry.height - 1] = entry;
     const last = ledger.at(-1);
-    const applied = last && { block: readLedgerEntry(last.bytes, runId).id, height: last.height };
+    const newest = last && { block: readLedgerEntry(last.bytes, runId).id, height: last.height };
+    const applied = engine.applied ?? newest;
     this.#replica = this.#begin(voteKey);
     const undoable = applied ? [applied] : [];
     const effects = this.handle({ kind: 'start', records, ledger, atHand, applied, undoable });
@@ -291,7 +316,10 @@ class Member implements BusPeer {
     const bus = this.#bus;
     switch (effect.kind) {
       case 'persist':
-        this.records.set(effect.record.key, effect.record);
+        this.#keep(effect.record);
+        break;
+      case 'forget':
+        this.#forget(effect);
         break;
       case 'serve':
         bus.lists.set(effect.blob, effect.bytes);
@@ -330,6 +358,17 @@ class Member implements BusPeer {
         break;
       }
     }
+  }
+
+  #keep(record: DurableRecord): void {
+    this.records.set(record.key, record);
+    this.durable.set(record.key, record);
+  }
+
+  #forget({ below, prefix }: Extract<Effect, { kind: 'forget' }>): void {
+    for (const [key, { height }] of this.durable)
+      if (height < below && key.startsWith('recovery/') === (prefix === 'recovery/'))
+        this.durable.delete(key);
   }
 
   #fetch(fetch: Extract<Effect, { kind: 'fetch' }>): void {

@@ -3,7 +3,15 @@ import { test } from 'node:test';
 import { decodeCbor, encodeCbor, type PeerId } from '@murmuration/base';
 import { createReplica, type Effect, type Replica, type ReplicaEvent } from '@murmuration/protocol';
 import { listenMs } from '../src/defaults.ts';
-import { type Bus, type BusOptions, type BusPeer, createBus, createKey, type Kept } from './harness.ts';
+import {
+  around,
+  type Bus,
+  type BusOptions,
+  type BusPeer,
+  createBus,
+  createKey,
+  type Kept,
+} from './harness.ts';
 import { createWorld, type WorldPeer } from './recovery-world.ts';
 
 interface Said {
@@ -15,22 +23,6 @@ interface Said {
     readonly epoch?: number;
   };
 }
-
-type Handle = Replica['handle'];
-
-/** Replicas of which some hear, or say, less than others think. */
-const around =
-  (wrap: (self: PeerId, handle: Handle) => Handle): typeof createReplica =>
-  (init, components) => {
-    const replica = createReplica(init, components);
-    const handle = wrap(init.self, replica.handle);
-    return {
-      handle,
-      get view() {
-        return replica.view;
-      },
-    };
-  };
 
 /** A gossip message with those of its statements only that are to be there. */
 function keep(message: Uint8Array, isKept: (said: Said) => boolean): Uint8Array | undefined {
@@ -177,6 +169,34 @@ test('a voter that was put back gets its votes back through a guest, too (G5, G8
   bus.wait(30_000);
   assert.equal(hasReported(back, 'forgotten'), true);
   assert.deepEqual(votesOf(back, life), []);
+});
+
+test('a lone voter that was put back takes its blocks back from a guest and votes for no others (G8)', () => {
+  const bus = busOf({ members: 1, guests: 1 });
+  const [alone, guest] = bus.peers as [BusPeer, BusPeer];
+  rounds(bus, 3);
+  const backup = backupOf(alone);
+  rounds(bus, 4);
+  const blocks = guest.ledger.map(({ bytes }) => bytes);
+  assert.equal(blocks.length, 7);
+  alone.restart(backup);
+  const life = alone.effects.length;
+  assert.equal(heightOf(alone), 3);
+  assert.ok(alone.replica.view.mayContribute);
+  alone.contribute();
+  bus.flow();
+  bus.wait(listenMs - 1);
+  assert.deepEqual(votesOf(alone, life), []);
+  rounds(bus, 8);
+  const taken = alone.ledger.map(({ bytes }) => bytes);
+  assert.deepEqual(taken, blocks);
+  assert.equal(hasReported(alone, 'forgotten'), true);
+  assert.deepEqual(votesOf(alone, life), []);
+  const { peer, components } = createKey(31);
+  alone.restart({ voteKey: { key: peer, sign: components.sign } });
+  rounds(bus, 4);
+  assert.ok(heightOf(alone) >= 9, `${heightOf(alone)}`);
+  assert.deepEqual(guest.replica.view.final, alone.replica.view.final);
 });
 
 test('a voter that listens while an epoch opens begins anew (G5)', () => {

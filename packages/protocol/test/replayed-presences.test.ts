@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { decodeCbor, encodeCbor, sha256 } from '@murmuration/base';
-import { createReplica, type DurableRecord } from '@murmuration/protocol';
+import { cidOf, decodeCbor, encodeCbor, sha256 } from '@murmuration/base';
+import { createReplica, type DurableRecord, type Verdict } from '@murmuration/protocol';
+import { checksOf, presencesMax, strangerShare } from '../src/defaults.ts';
 import { votersThere } from '../src/gather.ts';
 import type { Machine } from '../src/machine.ts';
 import { createRegular, replicaOf } from '../src/replica.ts';
 import { decodeMessage, decodeStatement, type Presence } from '../src/statement.ts';
 import { type Bus, type BusPeer, createBus } from './harness.ts';
 import { createWorld, type WorldPeer } from './recovery-world.ts';
+import { createStranger, presence, send } from './strangers.ts';
 
 interface Heard {
   readonly presence: Presence;
@@ -147,4 +149,42 @@ test('signPresence never uses a number twice, in no life and for neither machine
   assert.equal(new Set(said.map(({ life }) => life)).size, 2);
   const bodies = new Set(said.map((presence) => JSON.stringify(presence)));
   assert.equal(new Set(said.map(({ life, count }) => `${life} ${count}`)).size, bodies.size);
+});
+
+test('receivePresence passes on what a stranger says in another recovery once, for one check (G6)', () => {
+  const bus = createBus({ members: 4, run: { rounds: 40 } });
+  const [peer] = bus.peers as [BusPeer];
+  const key = createStranger();
+  const elsewhere = presence(bus, key, 0, cidOf(encodeCbor('another opening')));
+  const before = peer.checks;
+  const verdicts: Verdict[] = [];
+  for (let count = 0; count < 1_000; count++) {
+    verdicts.push(send(peer, key, elsewhere));
+    bus.now += 100;
+  }
+  assert.deepEqual(
+    verdicts.slice(1).filter((verdict) => verdict !== 'ignore'),
+    [],
+  );
+  assert.notEqual(verdicts[0], 'reject');
+  assert.equal(peer.checks - before, 1);
+});
+
+test('receivePresence passes on nothing again of a stranger that others have pushed out of its place (G6)', () => {
+  const bus = createBus({ members: 4, run: { rounds: 40 } });
+  const [peer] = bus.peers as [BusPeer];
+  const places = Math.floor(presencesMax / strangerShare);
+  const said = Array.from({ length: 3 * places }, () => {
+    const key = createStranger();
+    return { key, bytes: presence(bus, key) };
+  });
+  const before = peer.checks;
+  const tell = (): Verdict[] =>
+    said.map(({ key, bytes }) => {
+      bus.now += 2_000 / checksOf.presence.stranger.perSecond;
+      return send(peer, key, bytes);
+    });
+  assert.deepEqual(new Set(tell()), new Set<Verdict>(['accept']));
+  for (let round = 0; round < 3; round++) assert.deepEqual(new Set(tell()), new Set<Verdict>(['ignore']));
+  assert.equal(peer.checks - before, said.length);
 });

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decodeCbor } from '@murmuration/base';
-import { createReplica, type DurableRecord, type Effect } from '@murmuration/protocol';
-import { type Bus, type BusPeer, createBus } from './harness.ts';
+import { createReplica, type DurableRecord, type Effect, readLedgerEntry } from '@murmuration/protocol';
+import { around, type Bus, type BusPeer, createBus, draftOf } from './harness.ts';
 
 interface SaidVote {
   readonly kind: string;
@@ -99,4 +99,52 @@ test('start applies final blocks that the engine lacks, and settles those that i
     [true],
   );
   assert.equal(again.view.final.height, 1);
+});
+
+test('contributed brings no second count of work that the state on its way has in it (G4)', () => {
+  const isSlow = { value: true };
+  const create = around(
+    (_, handle) => (event, now) =>
+      handle(event, now).filter(({ kind }) => kind !== 'install' || !isSlow.value),
+  );
+  const bus = createBus({ members: 4, run: { rounds: 60, snapshotEvery: 16 }, create });
+  const [peer] = bus.peers as [BusPeer];
+  const rounds = (count: number): void => {
+    for (let round = 0; round < count; round++) {
+      bus.round();
+      bus.wait(2_000);
+    }
+  };
+  rounds(1);
+  const applied = peer.replica.view.head;
+  const draft = draftOf(peer, 77);
+  peer.handle({ kind: 'contributed', draft });
+  bus.flow();
+  bus.drops = (from, to) => from === peer || to === peer;
+  rounds(34);
+  assert.deepEqual(peer.replica.view.head, applied);
+  bus.drops = () => false;
+  bus.wait(60_000);
+  assert.equal(peer.replica.view.phase, 'syncing');
+  const from = peer.effects.length;
+  peer.restart({ applied });
+  assert.notEqual(peer.replica.view.pending?.blob, draft.blob);
+  peer.handle({ kind: 'contributed', draft });
+  isSlow.value = false;
+  bus.flow();
+  bus.wait(20_000);
+  const later = peer.effects.slice(from);
+  assert.deepEqual(
+    later.filter(({ kind }) => kind === 'expire'),
+    [],
+  );
+  const installs = later.flatMap((effect) => (effect.kind === 'install' ? [effect] : []));
+  assert.deepEqual(
+    installs.map(({ height, own }) => [height, own?.blob]),
+    [[32, draft.blob]],
+  );
+  rounds(1);
+  const contributed = peer.ledger.flatMap(({ bytes }) => readLedgerEntry(bytes, bus.runId).contributions);
+  assert.equal(contributed.filter(({ blob }) => blob === draft.blob).length, 1);
+  assert.equal(peer.replica.view.phase, 'running');
 });

@@ -199,3 +199,20 @@ test('when all sleep but one, that one goes on training and the run goes on in t
   assert.ok(heightOf(awake) >= 3);
   assert.equal(rootsOf(bus).size, 1);
 });
+
+test('a lone voter that was put back unnoticed survives what it signed before (G3)', () => {
+  const bus = createBus({ members: 1, guests: 1, run: { rounds: 80 } });
+  const [alone, guest] = bus.peers as [BusPeer, BusPeer];
+  rounds(bus, 3);
+  const backup = { records: [...alone.records.values()], ledger: [...alone.ledger] };
+  rounds(bus, 4);
+  bus.drops = () => true;
+  alone.restart(backup);
+  rounds(bus, 3);
+  assert.equal(alone.replica.view.final.height, 6);
+  bus.drops = () => false;
+  assert.doesNotThrow(() => rounds(bus, 6));
+  assert.ok(guest.replica.view.final.height >= 7);
+  alone.restart();
+  assert.doesNotThrow(() => rounds(bus, 2));
+});

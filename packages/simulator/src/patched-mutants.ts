@@ -89,8 +89,8 @@ const rows: readonly Row[] = [
     'third-dead-4',
     [
       'protocol/src/agree.ts',
-      'if (!isActive(machine, proposer) || isSilent(machine, proposer) || machine',
-      'if (machine',
+      '!isActive(machine, proposer) || isSilent(machine, proposer) || machine',
+      'machine',
     ],
   ],
   [
