@@ -67,12 +67,12 @@ const votes = ({ run, member, bus, block, near }: Means): fc.Arbitrary<Uint8Arra
 const presences = ({ run, member, block, near }: Means): fc.Arbitrary<Uint8Array> =>
   fc
     .record({
-      life: number,
+      life: fc.oneof(number, fc.constant(Number.MAX_SAFE_INTEGER)),
       count: number,
       epoch: number,
       view: number,
       head: fc.oneof(number, near),
-      final: number,
+      final: fc.oneof(number, fc.constant(0)),
       block,
       holds: fc.oneof(fc.uint8Array(), fc.constantFrom(new Uint8Array(), new Uint8Array(16))),
     })

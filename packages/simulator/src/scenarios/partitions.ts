@@ -113,7 +113,7 @@ export const partitions: readonly Plan[] = [
     exercises: ['apply', 'report skipped'],
   },
   {
-    name: 'byzantine-cut-from-the-dead',
+    name: 'cut-from-dead-of-four',
     about: 'three of four go on above a block of the fourth, which is gone',
     scenario: {
       ...calm,
