@@ -96,7 +96,7 @@ export const partitions: readonly Plan[] = [
   },
   {
     name: 'forgotten-proposal',
-    about: 'two of three go on above a block of the third, which is gone, after a restart',
+    about: 'two of three go on above a block of the third; who has it restarts',
     scenario: {
       ...calm,
       members: 3,
