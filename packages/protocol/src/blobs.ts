@@ -47,15 +47,19 @@ export function wantDelta(machine: Machine, delta: DeltaInput, priority: FetchPr
 
 const listKey = ({ list, listBytes }: Pick<Header, 'list' | 'listBytes'>): string => `${list} ${listBytes}`;
 
+/** What becomes of a fetch that brought nothing, or nothing that lasted: it waits for longer each time. */
+const laterTry = ({ now }: Machine, { attempts }: BlobStatus) =>
+  ({
+    status: 'wanted',
+    retryAt: now + Math.min(fetchRetryMaxMs, fetchRetryMs * 2 ** Math.min(attempts, 16)),
+    attempts: attempts + 1,
+  }) as const;
+
 /** Asks a proposer for the list of its block's contributions; again if it came and had to give way to others. */
 export function wantList(machine: Machine, { list, listBytes }: Header, author: PeerId): void {
   const key = listKey({ list, listBytes });
   const before = machine.blobs.get(key);
-  if (before?.status === 'held') {
-    const retryAt =
-      machine.now + Math.min(fetchRetryMaxMs, fetchRetryMs * 2 ** Math.min(before.attempts, 16));
-    machine.blobs.set(key, { ...before, status: 'wanted', attempts: before.attempts + 1, retryAt });
-  }
+  if (before?.status === 'held') machine.blobs.set(key, { ...before, ...laterTry(machine, before) });
   want(machine, key, {
     blob: list,
     bytes: listBytes,
@@ -129,10 +133,7 @@ export function onBlob(machine: Machine, blob: Cid, outcome: 'held' | 'unavailab
       machine.invalidDeltas.add(key);
       keepAtMost(machine.invalidDeltas, invalidBlobsMax);
     } else {
-      const wait = Math.min(fetchRetryMaxMs, fetchRetryMs * 2 ** Math.min(status.attempts, 16));
-      status.status = 'wanted';
-      status.retryAt = machine.now + wait;
-      status.attempts++;
+      Object.assign(status, laterTry(machine, status));
       if (isHopeless(status)) giveUp(machine, key);
     }
     return;

@@ -11,6 +11,18 @@ const halves: Scenario = {
   limitMs: 3_600_000,
 };
 
+/** A partition during which everybody dies so many times. */
+const crashing = (times: number): Scenario => ({
+  ...halves,
+  rounds: 30,
+  training: [4_000, 8_000],
+  loss: 0.02,
+  faults: [
+    { kind: 'partition', side: [0, 1, 2], fromMs: 15_000, untilMs: 150_000 },
+    { kind: 'crashes', peers: [0, 1, 2, 3, 4, 5], everyEffects: [100, 1_000], times, down: [200, 20_000] },
+  ],
+});
+
 test('own work of a given-up block that a regular one takes leaves θ_local again: two-recoveries 0 (G4)', () => {
   expectSound({
     ...halves,
@@ -41,41 +53,15 @@ test('who dies while it settles an adoption remembers its votes after it: recove
 
 test('who dies while it leaves a recovery takes its blocks back before it rewinds: recovery-crashes 1 (G2)', () => {
   expectSound({
-    ...halves,
+    ...crashing(4),
     seed: 'recovery-crashes 1',
-    rounds: 30,
-    training: [4_000, 8_000],
-    loss: 0.02,
-    faults: [
-      { kind: 'partition', side: [0, 1, 2], fromMs: 15_000, untilMs: 150_000 },
-      {
-        kind: 'crashes',
-        peers: [0, 1, 2, 3, 4, 5],
-        everyEffects: [100, 1_000],
-        times: 4,
-        down: [200, 20_000],
-      },
-    ],
   });
 });
 
 test('who dies while it gives a recovery up takes its own work out of θ_local all the same: recovery-crashes 105 (G4)', () => {
   expectSound({
-    ...halves,
+    ...crashing(3),
     seed: 'recovery-crashes 105',
-    rounds: 30,
-    training: [4_000, 8_000],
-    loss: 0.02,
-    faults: [
-      { kind: 'partition', side: [0, 1, 2], fromMs: 15_000, untilMs: 150_000 },
-      {
-        kind: 'crashes',
-        peers: [0, 1, 2, 3, 4, 5],
-        everyEffects: [100, 1_000],
-        times: 3,
-        down: [200, 20_000],
-      },
-    ],
   });
 });
 
