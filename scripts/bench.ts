@@ -3,7 +3,7 @@
  * object.
  */
 import { bench as chaos } from '../packages/cli/bench/chaos/chaos.ts';
-import { bench as delta } from '../packages/delta/bench/delta.ts';
+import { bench as codec } from '../packages/delta/bench/codec.ts';
 import { bench as checkpointing } from '../packages/engine/bench/checkpointing.ts';
 import { bench as step } from '../packages/engine/bench/step.ts';
 import { bench as loop } from '../packages/peer/bench/loop.ts';
@@ -16,7 +16,7 @@ import { bench as scale } from '../packages/simulator/bench/scale.ts';
 const questions: Readonly<Record<string, (options: readonly string[]) => Promise<object>>> = {
   step,
   checkpointing,
-  delta,
+  codec,
   loop,
   memory,
   chaos,

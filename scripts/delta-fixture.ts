@@ -1,6 +1,6 @@
 /**
- * Writes packages/delta/test/fixtures: the bytes of the delta format as this code writes them. Run it only for a new
- * format version; the files of released versions stay.
+ * Writes packages/delta/test/fixtures: the bytes of the delta format as this code writes them. Run it only for what is
+ * new: the files of released formats stay as they are.
  *
  *     node --conditions=murmuration-source scripts/delta-fixture.ts
  */
@@ -17,6 +17,8 @@ const fixtures = [
   { k: 64, bits: 2 as const },
   { k: 1_024, bits: 2 as const },
   { k: 1, bits: 1 as const },
+  { k: 64, bits: 4 as const },
+  { k: 64, bits: 8 as const },
 ].map((settings) => {
   const bytes = encodeDelta(vector, header, settings);
   const { delta } = decodeDelta(bytes, { parameters: vector.length });

@@ -28,7 +28,7 @@ export const exampleRun: RunConfigInput = {
     accumulate: 1,
   },
   round: { steps: 5, overlapSteps: 5, graceMs: 500, durationMaxMs: 5_000, viewTimeoutMs: 1_000 },
-  delta: { chunk: 4_096, k: 64, bits: 1, feedback: 0.95, blobBytesMax: 1_000_000 },
+  delta: { chunk: 4_096, k: 64, kMin: 16, bits: 1, feedback: 0.95, blobBytesMax: 1_000_000 },
   aggregation: { rule: 'mean', kappa: 0, guestShare: 0.25, contributionsMax: 256 },
   outer: [{ fromRound: 0, step: 1 }],
   quorum: 'crash',

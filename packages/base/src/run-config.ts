@@ -156,8 +156,14 @@ const runConfigSchema = z.strictObject({
   }),
   delta: z.strictObject({
     chunk: z.literal(4_096),
+    /**
+     * Most values that a delta may say of a chunk, and what a peer sends whose uplink carries it; a slower one sends
+     * fewer, but never less than `kMin`.
+     */
     k: z.int().min(1).max(1_024),
-    bits: z.literal([1, 2]),
+    kMin: z.int().min(1).max(1_024),
+    /** Of each value, in every delta of the run. */
+    bits: z.literal([1, 2, 4, 8]),
     /** β of error feedback: u = β·e + D. */
     feedback: fraction,
     blobBytesMax: count,
@@ -269,7 +275,9 @@ export function parseRunConfig(value: unknown): RunConfig {
           ? `outer: expected rising fromRound that start at 0, got ${outerStarts}`
           : schedule.kind === 'wsd' && schedule.decayRounds > run.rounds
             ? `inner.schedule.decayRounds: expected at most ${run.rounds} (the rounds), got ${schedule.decayRounds}`
-            : problemOfMembership(run);
+            : run.delta.kMin > run.delta.k
+              ? `delta.kMin: expected at most ${run.delta.k} (delta.k), got ${run.delta.kMin}`
+              : problemOfMembership(run);
   if (problem) throw new RunConfigError(`run settings: ${problem}`, { code: 'invalid' });
   return run;
 }

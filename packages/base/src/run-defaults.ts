@@ -21,6 +21,8 @@ export const runDefaults = {
   },
   /** 64 values of 4,096 on one bit: 234 times smaller than float32. */
   k: 64,
+  /** A quarter of that: what a slow peer leaves out goes on in its error feedback. */
+  kMin: 16,
   bits: 1,
   /** Mean over the senders of a coordinate. */
   kappa: 0,

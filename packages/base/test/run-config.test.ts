@@ -90,8 +90,10 @@ const refused: [path: string, value: unknown, ...words: (string | number)[]][] =
   ['round.durationMaxMs', 1, '100'],
   ['round.viewTimeoutMs', 86_400_001, '86400000'],
   ['delta.chunk', 1_024, '4096', '1024'],
-  ['delta.bits', 3, '1', '2', '3'],
+  ['delta.bits', 3, '1', '2', '4', '8', '3'],
   ['delta.k', 2_000, '1024', '2000'],
+  ['delta.kMin', 0, '1', '0'],
+  ['delta.kMin', 65, '64', 'delta.k', '65'],
   ['aggregation.rule', 'median', 'mean', 'median'],
   ['aggregation.contributionsMax', 257, '256'],
   ['outer', [], '1'],
@@ -203,7 +205,7 @@ test('decodeRunConfig ends in a typed error, or in another run, on truncated and
 test('runIdOf names the settings as an ordinary blob, and every setting counts', () => {
   const run = parseRunConfig(input);
   const runId = runIdOf(run);
-  assert.equal(runId, 'bafkreic7muboifyoice7e5dl7ilcfgfwr2pq7sswmrfcayobkjxzhpf34q');
+  assert.equal(runId, 'bafkreiakaviy5pq3t3fvq2uzl3xl6nsjc2xdi4yphrohfxya53b3ddar7y');
   assert.equal(runId, nameBlob(encodeRunConfig(run)).cid);
   assert.equal(hasManifest(runId), false);
   assert.deepEqual(runDigest(runId), digestOfCid(runId));

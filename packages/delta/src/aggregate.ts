@@ -39,6 +39,27 @@ export function subtractDelta(
   }
 }
 
+/** A sparse vector under construction: its arrays have room for more values than there are. */
+export interface RoomySparse {
+  readonly length: number;
+  readonly indices: Uint32Array<ArrayBuffer>;
+  readonly values: Float32Array<ArrayBuffer>;
+}
+
+/** An empty sparse vector with room for so many values. */
+export const createRoomy = (length: number, room: number): RoomySparse => ({
+  length,
+  indices: new Uint32Array(room),
+  values: new Float32Array(room),
+});
+
+/** The first `count` values, where they lie: what is too long is given back. */
+export const firstOf = ({ length, indices, values }: RoomySparse, count: number): SparseDelta => ({
+  length,
+  indices: new Uint32Array(indices.buffer.transfer(count * Uint32Array.BYTES_PER_ELEMENT)),
+  values: new Float32Array(values.buffer.transfer(count * Float32Array.BYTES_PER_ELEMENT)),
+});
+
 function checkInputs(inputs: readonly WeightedDelta[], { kappa, length }: AggregationRule): void {
   for (const { delta, clip, weight } of inputs) {
     checkLengths(length, delta.length, 'aggregate');
@@ -69,48 +90,62 @@ export function aggregate(inputs: readonly WeightedDelta[], rule: AggregationRul
   }
   const divisorMin = kappa * weightOfAll;
   const room = Math.min(sent, length);
-  const indices = new Uint32Array(room);
-  const values = new Float32Array(room);
-  const window = Math.min(aggregationWindow, length);
-  const sums = new Float64Array(window);
-  const weights = new Float64Array(window);
+  const update = createRoomy(length, room);
+  const window = createWindow();
   const cursors = new Uint32Array(inputs.length);
   let count = 0;
   for (let start = 0; start < length && sent > 0; start += aggregationWindow) {
     const end = Math.min(start + aggregationWindow, length);
-    inputs.forEach((input, which) => {
-      cursors[which] = accumulate(input, cursors[which] as number, start, end, sums, weights);
-    });
-    for (let at = 0; at < end - start; at++) {
-      const weight = weights[at] as number;
-      if (weight === 0) continue;
-      indices[count] = start + at;
-      values[count++] = (sums[at] as number) / Math.max(weight, divisorMin);
-      sums[at] = 0;
-      weights[at] = 0;
-    }
+    for (let which = 0; which < inputs.length; which++)
+      cursors[which] = window.add(inputs[which] as WeightedDelta, cursors[which] as number, start, end);
+    count = window.divide(start, divisorMin, update, count);
   }
-  return { length, indices: indices.slice(0, count), values: values.slice(0, count) };
+  return firstOf(update, count);
 }
 
-/** Adds one input's values inside [start, end) to the window; returns where its next value lies. */
-function accumulate(
-  input: WeightedDelta,
-  cursor: number,
-  start: number,
-  end: number,
-  sums: Float64Array,
-  weights: Float64Array,
-): number {
-  const { indices, values } = input.delta;
-  const factor = input.weight * input.clip;
-  let at = cursor;
-  for (; at < indices.length && (indices[at] as number) < end; at++) {
-    const slot = (indices[at] as number) - start;
-    sums[slot] = (sums[slot] as number) + factor * (values[at] as number);
-    weights[slot] = (weights[slot] as number) + input.weight;
-  }
-  return at;
+/** Accumulators for some neighbouring coordinates. */
+interface Window {
+  /** Adds one input's values in [start, end), from the one at `cursor` on; returns where its next value lies. */
+  add(input: WeightedDelta, cursor: number, start: number, end: number): number;
+  /** Appends the means after the first `count` values of `update`, and empties the window; returns the new count. */
+  divide(start: number, divisorMin: number, update: RoomySparse, count: number): number;
+}
+
+/** Coordinates in use are marked by bits: most have no sender, and a test of each would cost more than the sums. */
+function createWindow(): Window {
+  const sums = new Float64Array(aggregationWindow);
+  const weights = new Float64Array(aggregationWindow);
+  const used = new Int32Array(aggregationWindow / 32);
+  return {
+    add({ delta: { indices, values }, weight, clip }, cursor, start, end) {
+      const factor = weight * clip;
+      let at = cursor;
+      for (; at < indices.length; at++) {
+        const index = indices[at] as number;
+        if (index >= end) break;
+        const slot = index - start;
+        sums[slot] = (sums[slot] as number) + factor * (values[at] as number);
+        weights[slot] = (weights[slot] as number) + weight;
+        used[slot >>> 5] = (used[slot >>> 5] as number) | (1 << (slot & 31));
+      }
+      return at;
+    },
+    divide(start, divisorMin, { indices, values }, first) {
+      let count = first;
+      for (let word = 0; word < used.length; word++) {
+        let bits = used[word] as number;
+        used[word] = 0;
+        for (; bits !== 0; bits &= bits - 1) {
+          const slot = word * 32 + 31 - Math.clz32(bits & -bits);
+          indices[count] = start + slot;
+          values[count++] = (sums[slot] as number) / Math.max(weights[slot] as number, divisorMin);
+          sums[slot] = 0;
+          weights[slot] = 0;
+        }
+      }
+      return count;
+    },
+  };
 }
 
 /** `θ ← fround(θ − outerStep · update)` in place; returns what `revertUpdate` needs to restore θ's bits. */

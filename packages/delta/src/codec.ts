@@ -1,11 +1,13 @@
 /**
  * A delta's bytes: the header, then one bit string with the chunks in order. A chunk is
  *
- *     full:1  [count]  scale:16 × bits  indices  (sign:1 [high:1]) × count
+ *     full:1  [count]  low:16 [high:16]  indices  (sign:1 level:(bits − 1)) × count
  *
  * `count` is there when `full` is 0, in as many bits as the chunk's largest count less one needs; a count of 0 ends
- * the chunk. Every delta has exactly one encoding: `decodeDelta` refuses what `encodeDelta` would write otherwise.
+ * the chunk. Every delta has exactly one encoding: `decodeDelta` refuses what `encodeDelta` would write otherwise. So
+ * the first and the last level are used in each chunk, or all magnitudes are equal and have the first.
  */
+import { createRoomy, firstOf } from './aggregate.ts';
 import { BitReader, BitWriter } from './bits.ts';
 import { chunkCountMax, chunkLength } from './defaults.ts';
 import { DeltaError } from './errors.ts';
@@ -18,9 +20,16 @@ import {
   readHeader,
   writeHeader,
 } from './header.ts';
-import type { DecodedDelta, DeltaHeader, DeltaLimits, DeltaSettings } from './index.ts';
+import type {
+  DecodedDelta,
+  DeltaHeader,
+  DeltaLimits,
+  DeltaSettings,
+  ValueBits,
+  VectorSource,
+} from './index.ts';
 import { readIndices, writeIndices } from './indices.ts';
-import { type Levels, oneLevel, scaleBitsMax, scaleOf, twoLevels } from './levels.ts';
+import { createQuantizer, levelWeights, type Scales, scaleBitsMax, scaleOf } from './levels.ts';
 import { createSelector } from './select.ts';
 
 function writeCount(writer: BitWriter, count: number, countMax: number): void {
@@ -28,44 +37,61 @@ function writeCount(writer: BitWriter, count: number, countMax: number): void {
   if (count < countMax) writer.write(count, countBits(countMax));
 }
 
+const sourceOf = (vector: Float32Array): VectorSource => ({
+  length: vector.length,
+  chunk: (start, end) => vector.subarray(start, end),
+});
+
+/** Writes chunks, in scratch space of its own. */
+function createChunkWriter(
+  writer: BitWriter,
+  { k, bits }: DeltaSettings,
+): (values: Float32Array, start: number) => number {
+  const selector = createSelector();
+  const quantizer = createQuantizer(bits, chunkCountMax);
+  const magnitudes = new Float32Array(chunkCountMax);
+  const codes = new Uint8Array(chunkCountMax);
+  return (values, start) => {
+    const words = new Int32Array(values.buffer, values.byteOffset, values.length);
+    const { indices } = selector;
+    const countMax = chunkCount(k, values.length);
+    const count = selector.select(words, countMax, start);
+    writeCount(writer, count, countMax);
+    if (count === 0) return 0;
+    for (let i = 0; i < count; i++) magnitudes[i] = Math.abs(values[indices[i] as number] as number);
+    const { low, high } = quantizer.quantize(magnitudes, count, codes);
+    writer.write(low, 16);
+    if (bits > 1) writer.write(high, 16);
+    writeIndices(writer, indices, count, values.length);
+    for (let i = 0; i < count; i++) {
+      const sign = (words[indices[i] as number] as number) >>> 31;
+      writer.write((sign << (bits - 1)) | (codes[i] as number), bits);
+    }
+    return count;
+  };
+}
+
 /**
- * The bytes of the largest values of `vector` (float32, any length up to 2³² − 1), chunk by chunk. Throws `DeltaError`
+ * The bytes of the largest values of a vector (float32, any length up to 2³² − 1), chunk by chunk. Throws `DeltaError`
  * `zero` when all are zero, `not-finite` when one is not a number or infinite, `bad-settings`, `wrong-header`.
  */
-export function encodeDelta(vector: Float32Array, header: DeltaHeader, settings: DeltaSettings): Uint8Array {
-  checkSettings(settings, chunkCountMax);
-  const { k, bits } = settings;
-  const bytes = new Uint8Array(deltaBytesMax(vector.length, settings));
-  writeHeader(bytes, header, settings, vector.length);
+export function encodeDelta(
+  vector: Float32Array | VectorSource,
+  header: DeltaHeader,
+  settings: DeltaSettings,
+): Uint8Array {
+  checkSettings(settings);
+  const source = vector instanceof Float32Array ? sourceOf(vector) : vector;
+  const { length } = source;
+  const bytes = new Uint8Array(deltaBytesMax(length, settings));
+  writeHeader(bytes, header, settings, length);
   const writer = new BitWriter(bytes, headerLength);
-  const selector = createSelector();
-  const words = new Int32Array(vector.buffer, vector.byteOffset, vector.length);
-  const magnitudes = new Float32Array(chunkCountMax);
+  const writeChunk = createChunkWriter(writer, settings);
   let sent = 0;
-  for (let start = 0; start < vector.length; start += chunkLength) {
-    const length = Math.min(chunkLength, vector.length - start);
-    const countMax = chunkCount(k, length);
-    const count = selector.select(words, start, length, countMax);
-    sent += count;
-    writeCount(writer, count, countMax);
-    if (count === 0) continue;
-    for (let i = 0; i < count; i++)
-      magnitudes[i] = Math.abs(vector[start + (selector.indices[i] as number)] as number);
-    const levels = bits === 1 ? oneLevel(magnitudes, count) : twoLevels(magnitudes, count);
-    writer.write(levels.low, 16);
-    if (bits === 2) writer.write(levels.high, 16);
-    writeIndices(writer, selector.indices, count, length);
-    for (let i = 0; i < count; i++) {
-      const value = vector[start + (selector.indices[i] as number)] as number;
-      writer.write(value < 0 ? 1 : 0, 1);
-      if (bits === 2) writer.write(Math.abs(value) > levels.split ? 1 : 0, 1);
-    }
-  }
+  for (let start = 0; start < length; start += chunkLength)
+    sent += writeChunk(source.chunk(start, Math.min(start + chunkLength, length)), start);
   if (sent === 0)
-    throw new DeltaError(`delta: all ${vector.length} values are zero`, {
-      code: 'zero',
-      parameters: vector.length,
-    });
+    throw new DeltaError(`delta: all ${length} values are zero`, { code: 'zero', parameters: length });
   return bytes.slice(0, writer.finish());
 }
 
@@ -80,9 +106,9 @@ function readCount(reader: BitReader, countMax: number): number {
   return count;
 }
 
-function readLevels(reader: BitReader, bits: 1 | 2): Omit<Levels, 'split'> {
+function readScales(reader: BitReader, bits: ValueBits): Scales {
   const low = reader.read(16);
-  const high = bits === 2 ? reader.read(16) : low;
+  const high = bits > 1 ? reader.read(16) : low;
   if (low === 0 || low > scaleBitsMax || high > scaleBitsMax || high < low)
     throw new DeltaError(
       `delta: expected rising, positive, finite scales, got bits 0x${low.toString(16)}, 0x${high.toString(16)}`,
@@ -94,31 +120,30 @@ function readLevels(reader: BitReader, bits: 1 | 2): Omit<Levels, 'split'> {
 /** Reads `count` values into `values` from `at` on. */
 function readValues(
   reader: BitReader,
-  bits: 1 | 2,
-  levels: Omit<Levels, 'split'>,
+  bits: ValueBits,
+  scales: Scales,
   values: Float32Array,
   at: number,
   count: number,
 ): void {
-  const low = scaleOf(levels.low);
-  const high = scaleOf(levels.high);
-  let highCount = 0;
+  const weights = levelWeights[bits];
+  const low = scaleOf(scales.low);
+  const span = scaleOf(scales.high) - low;
+  const levelMask = 2 ** (bits - 1) - 1;
+  let lowest = levelMask;
+  let highest = 0;
   for (let i = at; i < at + count; i++) {
-    const negative = reader.read(1) === 1;
-    const isHigh = bits === 2 && reader.read(1) === 1;
-    if (isHigh) highCount++;
-    const magnitude = isHigh ? high : low;
-    values[i] = negative ? -magnitude : magnitude;
+    const word = reader.read(bits);
+    const level = word & levelMask;
+    if (level < lowest) lowest = level;
+    if (level > highest) highest = level;
+    const magnitude = low + span * (weights[level] as number);
+    values[i] = word > levelMask ? -magnitude : magnitude;
   }
-  const bothUsed = highCount > 0 && highCount < count;
-  if (bits === 2 && (low === high ? highCount > 0 : !bothUsed))
+  if (lowest !== 0 || highest !== (span === 0 ? 0 : levelMask))
     throw new DeltaError(
-      `delta: ${highCount} of ${count} values are high where the levels need another split`,
-      {
-        code: 'not-canonical',
-        count,
-        highCount,
-      },
+      `delta: expected levels 0 to ${span === 0 ? 0 : levelMask} in a chunk, got ${lowest} to ${highest}`,
+      { code: 'not-canonical', count, lowest, highest },
     );
 }
 
@@ -134,23 +159,19 @@ export function decodeDelta(bytes: Uint8Array, limits: DeltaLimits): DecodedDelt
   const capacity =
     Math.floor(parameters / chunkLength) * settings.k + (rest > 0 ? chunkCount(settings.k, rest) : 0);
   const room = Math.min(capacity, (bytes.length - headerLength) * 8);
-  const indices = new Uint32Array(room);
-  const values = new Float32Array(room);
+  const sparse = createRoomy(parameters, room);
+  const { indices, values } = sparse;
   let sent = 0;
   for (let start = 0; start < parameters; start += chunkLength) {
     const length = Math.min(chunkLength, parameters - start);
     const count = readCount(reader, chunkCount(settings.k, length));
     if (count === 0) continue;
-    const levels = readLevels(reader, settings.bits);
+    const scales = readScales(reader, settings.bits);
     readIndices(reader, indices, sent, count, length, start);
-    readValues(reader, settings.bits, levels, values, sent, count);
+    readValues(reader, settings.bits, scales, values, sent, count);
     sent += count;
   }
   reader.finish();
   if (sent === 0) throw new DeltaError('delta: expected at least one value, got none', { code: 'zero' });
-  return {
-    header,
-    settings,
-    delta: { length: parameters, indices: indices.slice(0, sent), values: values.slice(0, sent) },
-  };
+  return { header, settings, delta: firstOf(sparse, sent) };
 }

@@ -1,9 +1,10 @@
 /** The first 106 bytes of a delta. */
-import { digestLength } from '@murmuration/base';
-import { chunkCountMax, chunkLength } from './defaults.ts';
+import { digestLength, type RunConfig } from '@murmuration/base';
+import { chunkCountMax, chunkLength, valueBits } from './defaults.ts';
 import { DeltaError } from './errors.ts';
-import type { DeltaHeader, DeltaLimits, DeltaSettings } from './index.ts';
+import type { DeltaHeader, DeltaLimits, DeltaSettings, ValueBits } from './index.ts';
 import { indexBitsMax } from './indices.ts';
+import { scaleCount } from './levels.ts';
 
 /** The version that this code writes and reads. */
 export const formatVersion = 1;
@@ -21,22 +22,39 @@ export const countBits = (countMax: number): number => 32 - Math.clz32(countMax 
 
 const chunkBitsMax = (length: number, { k, bits }: DeltaSettings): number => {
   const count = chunkCount(k, length);
-  return 1 + countBits(count) + bits * (16 + count) + indexBitsMax(count, length);
+  return 1 + countBits(count) + 16 * scaleCount(bits) + bits * count + indexBitsMax(count, length);
 };
 
-/** Throws `DeltaError` `bad-settings` unless 1 ≤ k ≤ `kMax` and bits is 1 or 2. */
-export function checkSettings({ k, bits }: { k: number; bits: number }, kMax: number): void {
-  if (!Number.isInteger(k) || k < 1 || k > kMax || (bits !== 1 && bits !== 2))
-    throw new DeltaError(`delta: expected k in [1, ${kMax}] and 1 or 2 bits, got k ${k} and ${bits} bits`, {
-      code: 'bad-settings',
-      k,
-      bits,
-    });
+/** Throws `DeltaError` `bad-settings` unless k and bits are what the format and the limits allow. */
+export function checkSettings(
+  settings: { readonly k: number; readonly bits: number },
+  limits: Pick<DeltaLimits, 'kMin' | 'kMax' | 'bits'> = {},
+): void {
+  const { k, bits } = settings;
+  const kMin = Math.max(limits.kMin ?? 1, 1);
+  const kMax = Math.min(limits.kMax ?? chunkCountMax, chunkCountMax);
+  const allowed: readonly number[] = limits.bits ? [limits.bits] : valueBits;
+  if (!Number.isInteger(k) || k < kMin || k > kMax || !allowed.includes(bits))
+    throw new DeltaError(
+      `delta: expected k in [${kMin}, ${kMax}] and ${allowed.join(', ')} bits, got k ${k} and ${bits} bits`,
+      { code: 'bad-settings', k, bits },
+    );
 }
+
+/** What a delta of this run may be; `expected` is for the caller to add. */
+export const deltaLimits = ({
+  delta: { k, kMin, bits },
+  initial,
+}: Pick<RunConfig, 'delta' | 'initial'>): DeltaLimits => ({
+  parameters: initial.parameters,
+  kMin,
+  kMax: k,
+  bits,
+});
 
 /** Most bytes that `encodeDelta` makes of `parameters` values: what a reader may be asked to hold. */
 export function deltaBytesMax(parameters: number, settings: DeltaSettings): number {
-  checkSettings(settings, chunkCountMax);
+  checkSettings(settings);
   const rest = parameters % chunkLength;
   const bits =
     Math.floor(parameters / chunkLength) * chunkBitsMax(chunkLength, settings) +
@@ -91,8 +109,8 @@ export function readHeader(
       expected: limits.parameters,
       parameters,
     });
-  const settings = { k: view.getUint16(8, true), bits: bytes[3] as 1 | 2 };
-  checkSettings(settings, Math.min(limits.kMax ?? chunkCountMax, chunkCountMax));
+  const settings = { k: view.getUint16(8, true), bits: bytes[3] as ValueBits };
+  checkSettings(settings, limits);
   const bytesMax = deltaBytesMax(parameters, settings);
   if (bytes.length > bytesMax)
     throw new DeltaError(`delta: expected at most ${bytesMax} bytes, got ${bytes.length}`, {

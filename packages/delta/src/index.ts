@@ -20,20 +20,36 @@ export interface DeltaHeader {
   readonly author: Uint8Array;
 }
 
+/** Bits of a sent value: its sign, and the number of its level in the rest. */
+export type ValueBits = 1 | 2 | 4 | 8;
+
 /** How densely and how finely a vector is said. */
 export interface DeltaSettings {
   /** Values sent per chunk of 4,096, in [1, 1024]; a shorter last chunk sends ⌈k · length / 4096⌉. */
   readonly k: number;
-  /** 1: sign × the mean magnitude of what the chunk sends. 2: sign × one of two fitted magnitudes. */
-  readonly bits: 1 | 2;
+  /**
+   * 1: sign × the mean magnitude of what the chunk sends. 2: sign × one of two fitted magnitudes. 4, 8: sign × one of 8
+   * or 128 magnitudes between the chunk's extremes.
+   */
+  readonly bits: ValueBits;
+}
+
+/** A vector that is made chunk by chunk, so that it need not be in memory as a whole. */
+export interface VectorSource {
+  readonly length: number;
+  /** The values from `start` to `end`, at most 4,096; used until the next call only. */
+  chunk(start: number, end: number): Float32Array;
 }
 
 /** What a reader expects of bytes that may come from anyone. */
 export interface DeltaLimits {
   /** Exactly so many values must the delta be of. */
   readonly parameters: number;
-  /** Largest k that is accepted; 1,024 by default. */
+  /** Smallest and largest k that are accepted; 1 and 1,024 by default. */
+  readonly kMin?: number;
   readonly kMax?: number;
+  /** Bits per value that are accepted; any by default. */
+  readonly bits?: ValueBits;
   /** Header fields that must be equal. */
   readonly expected?: Partial<DeltaHeader>;
 }
@@ -77,6 +93,6 @@ export interface UpdateUndo {
 
 export { aggregate, applyUpdate, deltaNorm, revertUpdate, subtractDelta } from './aggregate.ts';
 export { decodeDelta, encodeDelta } from './codec.ts';
-export { chunkCountMax, chunkLength } from './defaults.ts';
+export { chunkCountMax, chunkLength, valueBits } from './defaults.ts';
 export { DeltaError, type DeltaErrorCode } from './errors.ts';
-export { deltaBytesMax } from './header.ts';
+export { deltaBytesMax, deltaLimits } from './header.ts';

@@ -16,8 +16,11 @@ const digits = 1 << digitBits;
 export interface Selector {
   /** Rising positions inside the chunk; the first `count` are valid after `select`. */
   readonly indices: Int32Array;
-  /** Chooses up to `k` nonzero values of `bits[start, start + length)`; ties go to the lower index. Returns the count. */
-  select(bits: Int32Array, start: number, length: number, k: number): number;
+  /**
+   * Chooses up to `k` nonzero values of a chunk, given by their bits; ties go to the lower index. Returns the count.
+   * `start` is where the chunk lies, for the error.
+   */
+  select(bits: Int32Array, k: number, start: number): number;
 }
 
 /** Lowers `histogram` into "the digit where the k-th largest lies"; what is left of k goes to `rank`. */
@@ -55,9 +58,10 @@ export function createSelector(): Selector {
     return { threshold, rank };
   }
 
-  function select(bits: Int32Array, start: number, length: number, k: number): number {
+  function select(bits: Int32Array, k: number, start: number): number {
+    const { length } = bits;
     histogram.fill(0);
-    for (let i = start; i < start + length; i++) {
+    for (let i = 0; i < length; i++) {
       const digit = ((bits[i] as number) & magnitudeMask) >>> highShift;
       histogram[digit] = (histogram[digit] as number) + 1;
     }
@@ -73,7 +77,7 @@ export function createSelector(): Selector {
     let found = 0;
     const floor = coarse.digit << highShift;
     for (let i = 0; i < length; i++) {
-      const value = (bits[start + i] as number) & magnitudeMask;
+      const value = (bits[i] as number) & magnitudeMask;
       if (value >= floor && value !== 0) {
         candidates[found] = value;
         positions[found++] = i;

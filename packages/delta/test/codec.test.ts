@@ -10,6 +10,7 @@ import {
   encodeDelta,
   type SparseDelta,
   subtractDelta,
+  valueBits,
 } from '../src/index.ts';
 import { anySettings, anyVector, header, heavyTailed } from './vectors.ts';
 
@@ -67,6 +68,43 @@ test('encodeDelta is deterministic, wherever the vector lies in memory', () => {
   assert.deepEqual(encodeDelta(shifted.subarray(3), header, settings), encodeDelta(vector, header, settings));
 });
 
+test('encodeDelta says of a vector that comes in chunks what it says of the whole', () => {
+  fc.assert(
+    fc.property(anyVector, anySettings, (vector, settings) => {
+      const scratch = new Float32Array(chunkLength);
+      const source = {
+        length: vector.length,
+        chunk(start: number, end: number): Float32Array {
+          scratch.fill(Number.NaN);
+          scratch.set(vector.subarray(start, end));
+          return scratch.subarray(0, end - start);
+        },
+      };
+      assert.deepEqual(encodeDelta(source, header, settings), encodeDelta(vector, header, settings));
+    }),
+  );
+});
+
+test('subtractDelta leaves the rounded difference where the delta speaks, and every other bit', () => {
+  fc.assert(
+    fc.property(anyVector, anySettings, (vector, settings) => {
+      const { delta } = decodeDelta(encodeDelta(vector, header, settings), { parameters: vector.length });
+      const decoded = densify(delta);
+      const expected = vector.map((value, i) => Math.fround(value - (decoded[i] as number)));
+      const sent = new Set(delta.indices);
+      const residual = new Float32Array(vector.length);
+      subtractDelta(vector, delta, 1, residual);
+      const [words, before, difference] = [residual, vector, expected].map(
+        (values) => new Uint32Array(values.buffer),
+      ) as [Uint32Array, Uint32Array, Uint32Array];
+      words.forEach((bits, i) => {
+        assert.equal(bits, sent.has(i) ? difference[i] : before[i], `value ${i}`);
+      });
+    }),
+    { numRuns: 200 },
+  );
+});
+
 test('encodeDelta with 1 bit leaves the squared error that the mean magnitude of the sent values gives', () => {
   const vector = heavyTailed(3 * chunkLength, createRandom('error bound'));
   const { delta } = decodeDelta(encodeDelta(vector, header, { k: 64, bits: 1 }), {
@@ -91,20 +129,23 @@ test('encodeDelta with 1 bit leaves the squared error that the mean magnitude of
   }
 });
 
-test('encodeDelta never makes a normal vector longer by its error, and 2 bits err less than 1', () => {
+test('encodeDelta never makes a normal vector longer by its error, and more bits err less', () => {
   fc.assert(
     fc.property(fc.string(), fc.integer({ min: 1, max: 1_024 }), (seed, k) => {
       const vector = heavyTailed(chunkLength + 100, createRandom(seed));
-      const [one, two] = ([1, 2] as const).map((bits) => {
+      const [one, two, four, eight] = valueBits.map((bits) => {
         const { delta } = decodeDelta(encodeDelta(vector, header, { k, bits }), {
           parameters: vector.length,
         });
         const residual = new Float32Array(vector.length);
         subtractDelta(vector, delta, 1, residual);
         return squares(residual);
-      }) as [number, number];
-      assert.ok(one < squares(vector));
-      assert.ok(two <= one + 1e-4 * squares(vector));
+      }) as [number, number, number, number];
+      const whole = squares(vector);
+      assert.ok(one < whole);
+      assert.ok(two <= one + 1e-4 * whole);
+      assert.ok(four <= two + 1e-4 * whole);
+      assert.ok(eight <= four + 1e-4 * whole);
     }),
     { numRuns: 50 },
   );
@@ -153,7 +194,7 @@ test('encodeDelta keeps the extremes of float32 finite and positive', () => {
     Float32Array.of(-largest, largest),
     Float32Array.of(2 ** -149, 1),
   ])
-    for (const bits of [1, 2] as const) {
+    for (const bits of valueBits) {
       const { delta } = decodeDelta(encodeDelta(vector, header, { k: 1_024, bits }), {
         parameters: vector.length,
       });

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { sha256 } from '@murmuration/base';
-import { decodeDelta, deltaNorm, encodeDelta } from '../src/index.ts';
+import { decodeDelta, deltaNorm, encodeDelta, type ValueBits } from '../src/index.ts';
 import { fixtureVector, header } from './vectors.ts';
 
 interface Expected {
   readonly file: string;
   readonly k: number;
-  readonly bits: 1 | 2;
+  readonly bits: ValueBits;
   readonly count: number;
   readonly norm: number;
   /** SHA-256 of the indices and values as little-endian words. */

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createRandom } from '@murmuration/base';
 import fc from 'fast-check';
-import { DeltaError, decodeDelta, deltaBytesMax, encodeDelta } from '../src/index.ts';
+import { DeltaError, decodeDelta, deltaBytesMax, encodeDelta, valueBits } from '../src/index.ts';
 import { fixtureVector, header } from './vectors.ts';
 
 const vector = fixtureVector();
 const parameters = vector.length;
-const encodings = ([1, 2] as const).map((bits) => encodeDelta(vector, header, { k: 64, bits }));
+const encodings = valueBits.map((bits) => encodeDelta(vector, header, { k: 64, bits }));
 const [oneBit, twoBits] = encodings as [Uint8Array, Uint8Array];
 const headerLength = 106;
 
@@ -40,7 +40,7 @@ test('decodeDelta ends arbitrary chunks behind a good header in a DeltaError or 
     fc.property(
       fc.uint8Array({ maxLength: 600 }),
       fc.integer({ min: 1, max: 1_024 }),
-      fc.constantFrom(1, 2),
+      fc.constantFrom(...valueBits),
       (body, k, bits) => {
         const bytes = new Uint8Array(headerLength + body.length);
         bytes.set(oneBit.subarray(0, headerLength));
@@ -93,6 +93,11 @@ test('decodeDelta names what is wrong with a header', () => {
   assert.equal(codeOf(changed(oneBit, 8, 1, 4)), 'bad-settings');
   assert.equal(codeOf(oneBit, { parameters, kMax: 63 }), 'bad-settings');
   assert.equal(codeOf(oneBit, { parameters, kMax: 64 }), 'none');
+  assert.equal(codeOf(oneBit, { parameters, kMin: 65 }), 'bad-settings');
+  assert.equal(codeOf(oneBit, { parameters, kMin: 64 }), 'none');
+  assert.equal(codeOf(oneBit, { parameters, bits: 2 }), 'bad-settings');
+  assert.equal(codeOf(oneBit, { parameters, bits: 1 }), 'none');
+  for (const bits of [5, 6, 7, 9, 16, 255]) assert.equal(codeOf(changed(oneBit, 3, bits)), 'bad-settings');
   assert.equal(codeOf(oneBit, { parameters: parameters + 1 }), 'wrong-parameters');
   assert.equal(codeOf(changed(oneBit, 4, 255, 255, 255, 255)), 'wrong-parameters');
   for (const field of ['runDigest', 'base', 'author'] as const) {
@@ -160,4 +165,19 @@ test('decodeDelta refuses megabytes of rubbish quickly', () => {
   assert.notEqual(codeOf(rubbish, { parameters: 10_000_000 }), 'none');
   assert.equal(codeOf(rubbish, { parameters: 10_000_000, kMax: 64 }), 'bad-settings');
   assert.ok(performance.now() - started < 10_000);
+});
+
+test('decodeDelta holds at most eight bytes per value that the header allows, whatever the chunks say', () => {
+  const large = 4_000_000;
+  for (const bits of valueBits) {
+    const settings = { k: 64, bits };
+    const bytes = new Uint8Array(deltaBytesMax(large, settings)).fill(0xff);
+    bytes.set(oneBit.subarray(0, headerLength));
+    bytes.set([bits], 3);
+    new DataView(bytes.buffer).setUint32(4, large, true);
+    const before = process.memoryUsage().arrayBuffers;
+    assert.notEqual(codeOf(bytes, { parameters: large }), 'none');
+    const allowed = 8 * 64 * Math.ceil(large / 4_096) + 65_536;
+    assert.ok(process.memoryUsage().arrayBuffers - before <= allowed);
+  }
 });

@@ -16,7 +16,7 @@ const naive = (vector: Float32Array, k: number): number[] =>
 
 const selector = createSelector();
 const select = (vector: Float32Array, k: number): number[] => {
-  const count = selector.select(new Int32Array(vector.buffer), 0, vector.length, k);
+  const count = selector.select(new Int32Array(vector.buffer), k, 0);
   return [...selector.indices.subarray(0, count)];
 };
 

@@ -1,6 +1,6 @@
 import { createRandom, type Random } from '@murmuration/base';
 import fc from 'fast-check';
-import type { DeltaHeader } from '../src/index.ts';
+import { type DeltaHeader, valueBits } from '../src/index.ts';
 
 export const header: DeltaHeader = {
   runDigest: new Uint8Array(32).fill(1),
@@ -47,5 +47,5 @@ export const anyVector: fc.Arbitrary<Float32Array> = fc
 
 export const anySettings = fc.record({
   k: fc.oneof(fc.integer({ min: 1, max: 1_024 }), fc.constantFrom(1, 2, 63, 64, 65, 1_024)),
-  bits: fc.constantFrom(1 as const, 2 as const),
+  bits: fc.constantFrom(...valueBits),
 });

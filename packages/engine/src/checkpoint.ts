@@ -50,7 +50,7 @@ export interface Checkpoints {
 }
 
 const magic = new TextEncoder().encode('MURMCKPT');
-const formatVersion = 2;
+const formatVersion = 3;
 const headBytes = magic.length + 8;
 const digestBytes = 32;
 const fileNames = ['checkpoint-0', 'checkpoint-1'] as const;

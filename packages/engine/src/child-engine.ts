@@ -6,6 +6,7 @@
  */
 import { join } from 'node:path';
 import { type Cid, runDigest } from '@murmuration/base';
+import { deltaLimits } from '@murmuration/delta';
 import { readArrayData } from './array-samples.ts';
 import { withCheckedText } from './checked-text.ts';
 import { type Checkpoints, openCheckpoints } from './checkpoint.ts';
@@ -177,7 +178,7 @@ class ChildEngine implements ServedEngine {
     await Promise.allSettled(plans.map(({ ended }) => ended));
   }
 
-  encode(from: { readonly base: Cid; readonly baseHeight: number }): EncodedDelta {
+  encode(from: Parameters<Engine['encode']>[0]): EncodedDelta {
     const { head, counters } = this.#required();
     if (from.base !== head.position.block)
       throw new EngineError(`encode: expected the head ${head.position.block} as base, got ${from.base}`, {
@@ -190,6 +191,7 @@ class ChildEngine implements ServedEngine {
     const { delta } = encodePending(head, counters, executor, {
       ...{ run, runDigest: runDigest(runId), self },
       kept: runModel.averages,
+      k: from.k ?? run.delta.k,
     });
     this.#save();
     return delta;
@@ -249,7 +251,7 @@ class ChildEngine implements ServedEngine {
   }
 
   undo(block: Cid): void {
-    undoBlock(this.#required().head, block);
+    undoBlock(this.#required().head, block, this.#parts.init.run.delta.feedback);
     this.#parts.learner?.push('parameters');
   }
 
@@ -388,7 +390,7 @@ export async function createChildEngine(
     learner: placed.learner,
     device: placed.device ?? init.device,
     inference: createInference({ run, runModel, frozen, data, threads, schedule }),
-    executor: createExecutor({ runDigest: runDigest(runId), parameters: layout.length }),
+    executor: createExecutor({ runDigest: runDigest(runId), limits: deltaLimits(run) }),
     checkpoints: openCheckpoints(init.directory, runId),
   });
 }

@@ -1,4 +1,5 @@
 import {
+  assert,
   digestOfCid,
   nameBlob,
   type PeerId,
@@ -9,7 +10,7 @@ import {
 import { DeltaError, deltaNorm, encodeDelta } from '@murmuration/delta';
 import { EngineError } from './errors.ts';
 import type { Executor } from './execution.ts';
-import { type CoordinateRange, difference, type Head, type Pending } from './head.ts';
+import { type CoordinateRange, difference, type Head, message, type Pending } from './head.ts';
 import { sha256 } from './names.ts';
 import type { TrainingCounters } from './training.ts';
 
@@ -27,9 +28,12 @@ export function encodePending(
     readonly runDigest: Uint8Array;
     readonly self: PeerId;
     readonly kept: readonly CoordinateRange[];
+    readonly k: number;
   },
 ): Pending {
-  const { run, runDigest, self, kept } = from;
+  const { run, runDigest, self, kept, k } = from;
+  const { feedback, bits, k: kMax, kMin } = run.delta;
+  assert(k >= kMin && k <= kMax, `k from ${kMin} to ${kMax}, got ${k}`);
   if (head.pending)
     throw new EngineError(`delta ${head.pending.delta.blob} is still pending; one may be`, {
       code: 'already-pending',
@@ -40,10 +44,10 @@ export function encodePending(
       code: 'nothing-to-encode',
     });
   const { block: base, height: baseHeight } = head.position;
-  const { difference: d, message } = difference(head, run.delta.feedback, kept);
+  const d = difference(head, kept);
   try {
     const header = { runDigest, base: digestOfCid(base), author: publicKeyOf(self) };
-    const bytes = encodeDelta(message, header, { k: run.delta.k, bits: run.delta.bits });
+    const bytes = encodeDelta(message(head, d, feedback, kept), header, { k, bits });
     const { cid: blob } = nameBlob(bytes, sha256);
     const norm = deltaNorm(executor.decode(blob, bytes, self, base));
     const steps = counters.stepsSinceEncode;

@@ -1,10 +1,18 @@
 /** What a block makes of θ: deltas decoded, clipped, averaged, one outer step. The same bits on every machine. */
 
 import { type Cid, digestOfCid, FactError, nameBlob, type PeerId, publicKeyOf } from '@murmuration/base';
-import { aggregate, applyUpdate, decodeDelta, deltaNorm, type SparseDelta } from '@murmuration/delta';
+import {
+  aggregate,
+  applyUpdate,
+  type DeltaLimits,
+  decodeDelta,
+  deltaNorm,
+  revertUpdate,
+  type SparseDelta,
+} from '@murmuration/delta';
 import { decodedBytesMax, executionsMax } from './defaults.ts';
 import { EngineError } from './errors.ts';
-import { type Head, parametersAfter, type SparseVector } from './head.ts';
+import { type Head, type SparseVector, withParametersAfter } from './head.ts';
 import type { ExecutionInput } from './index.ts';
 import { nameVector, sha256 } from './names.ts';
 
@@ -57,7 +65,7 @@ class BoundedCache<Value> {
 /** What a run's deltas must be. */
 interface ExecutedRun {
   readonly runDigest: Uint8Array;
-  readonly parameters: number;
+  readonly limits: DeltaLimits;
 }
 
 /** Decodes deltas, and keeps them for their next use. */
@@ -68,7 +76,7 @@ function createDecoder(run: ExecutedRun): Executor['decode'] {
     const known = decoded.get(key);
     if (known) return known;
     const { delta } = decodeDelta(bytes, {
-      parameters: run.parameters,
+      ...run.limits,
       expected: { runDigest: run.runDigest, base: digestOfCid(base), author: publicKeyOf(author) },
     });
     decoded.set(key, delta, delta.indices.byteLength + delta.values.byteLength);
@@ -102,16 +110,21 @@ export function createExecutor(run: ExecutedRun): Executor {
     execution: ExecutionInput,
     blobs: ReadonlyMap<Cid, Uint8Array>,
   ): ExecutionResult {
-    const values = new Float32Array(run.parameters);
-    parametersAfter(head, execution.parent, values);
     try {
       const update = aggregate(decodeInputs(decode, execution, blobs), {
         kappa: execution.kappa,
-        length: run.parameters,
+        length: run.limits.parameters,
       });
-      const { indices } = applyUpdate(values, update, execution.outerStep);
-      const after = { indices, values: Float32Array.from(indices, (index) => values[index] as number) };
-      return { tensors: nameVector(values).cid, after };
+      return withParametersAfter(head, execution.parent, (theta) => {
+        const undo = applyUpdate(theta, update, execution.outerStep);
+        try {
+          const { indices } = undo;
+          const after = { indices, values: Float32Array.from(indices, (index) => theta[index] as number) };
+          return { tensors: nameVector(theta).cid, after };
+        } finally {
+          revertUpdate(theta, undo);
+        }
+      });
     } catch (error) {
       if (error instanceof EngineError || !(error instanceof FactError)) throw error;
       throw new EngineError(

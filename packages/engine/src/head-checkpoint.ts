@@ -11,7 +11,7 @@ interface AppliedFacts {
   readonly own:
     | { readonly kind: 'none' }
     | { readonly kind: 'sent' }
-    | { readonly kind: 'kept'; readonly delta: EncodedDelta };
+    | { readonly kind: 'kept'; readonly delta: EncodedDelta; readonly clip: number };
 }
 
 interface HeadFacts {
@@ -25,14 +25,14 @@ const ownFacts = (own: OwnUndo | undefined): AppliedFacts['own'] =>
     ? { kind: 'none' }
     : own.kind === 'sent'
       ? { kind: 'sent' }
-      : { kind: 'kept', delta: own.pending.delta };
+      : { kind: 'kept', delta: own.delta, clip: own.own.clip };
 
 const ownArrays = (own: OwnUndo | undefined): CheckpointArray[] =>
   own === undefined
     ? []
     : own.kind === 'sent'
       ? [own.change.indices, own.change.values]
-      : [own.pending.difference, own.residual];
+      : [own.own.decoded.indices, own.own.decoded.values, own.residual];
 
 /** What must be kept of a head. */
 export function describeHead(head: Head): CheckpointContents {
@@ -69,7 +69,12 @@ export function restoreHead(head: Head, state: unknown, take: () => ArrayBuffer)
       ? undefined
       : own.kind === 'sent'
         ? { kind: 'sent', change: sparse() }
-        : { kind: 'kept', pending: pending(own.delta), residual: floats() };
+        : {
+            kind: 'kept',
+            delta: own.delta,
+            own: { blob: own.delta.blob, clip: own.clip, decoded: sparse() },
+            residual: floats(),
+          };
   head.parameters.set(floats());
   head.local.set(floats());
   head.residual.set(floats());

@@ -1,12 +1,16 @@
 /**
  * The numbers that a peer's life is about, as flat vectors of one length N: θ, which blocks make and everybody has;
- * θ_local, which inner steps move; the residual e, what earlier deltas did not say. While a delta is pending its
- * D = θ − θ_local is kept. A block moves θ at the coordinates of its deltas; the old values there are its undo record.
+ * θ_local, which inner steps move; the residual e, what earlier deltas did not say. While a delta is pending its D = θ
+ * − θ_local is kept. A block moves θ at the coordinates of its deltas; the old values there are its undo record.
  *
  * Rebase: θ_local += θ_new − θ, and when our own delta is in the block + D, e ← β·e + D − clip·Δ̂: what was sent
  * leaves the local parameters, what the encoding or the clip lost goes on in e.
+ *
+ * Memory is what bounds a model, so nothing here copies a whole vector. u is made chunk by chunk while it is encoded.
+ * An inclusion writes the new residual where D was and keeps the old one for its undo, which makes D of the two again.
  */
 import type { Cid } from '@murmuration/base';
+import { chunkLength, type VectorSource } from '@murmuration/delta';
 import { undoMax } from './defaults.ts';
 import { EngineError } from './errors.ts';
 import type { EncodedDelta } from './index.ts';
@@ -52,15 +56,23 @@ export interface AppliedBlock {
   readonly own: OwnUndo | undefined;
 }
 
-/** `kept`: the delta was pending, D left θ_local. `sent`: it no longer was, so only clip·Δ̂ did. */
+/**
+ * `kept`: the delta was pending, D left θ_local, `residual` is the one before. `sent`: it no longer was pending, so
+ * only clip·Δ̂ left.
+ */
 export type OwnUndo =
-  | { readonly kind: 'kept'; readonly pending: Pending; readonly residual: Float32Array }
+  | {
+      readonly kind: 'kept';
+      readonly delta: EncodedDelta;
+      readonly own: OwnInclusion;
+      readonly residual: Float32Array;
+    }
   | { readonly kind: 'sent'; readonly change: SparseVector };
 
 export interface Head {
   readonly parameters: Float32Array;
   readonly local: Float32Array;
-  readonly residual: Float32Array;
+  residual: Float32Array;
   position: BlockPosition;
   /** Oldest first; each one's parent is the position of the one before. */
   applied: AppliedBlock[];
@@ -91,24 +103,33 @@ function moveTo(head: Head, { indices, values }: SparseVector, carried: boolean)
   }
 }
 
-/** D = θ − θ_local and u = β·e + D, each rounded to float32; 0 in the ranges that stay with this peer. */
-export function difference(
-  head: Head,
+/** D = θ − θ_local, rounded to float32; 0 in the ranges that stay with this peer. */
+export function difference({ parameters, local }: Head, kept: readonly CoordinateRange[] = []): Float32Array {
+  const d = new Float32Array(parameters.length);
+  for (let i = 0; i < d.length; i++) d[i] = (parameters[i] as number) - (local[i] as number);
+  for (const { start, end } of kept) d.fill(0, start, end);
+  return d;
+}
+
+/** u = β·e + D, rounded to float32; 0 in the ranges that stay with this peer. */
+export function message(
+  { residual }: Head,
+  d: Float32Array,
   feedback: number,
   kept: readonly CoordinateRange[] = [],
-): { difference: Float32Array; message: Float32Array } {
-  const { parameters, local, residual } = head;
-  const d = new Float32Array(parameters.length);
-  const u = new Float32Array(parameters.length);
-  for (let i = 0; i < d.length; i++) {
-    d[i] = (parameters[i] as number) - (local[i] as number);
-    u[i] = feedback * (residual[i] as number) + (d[i] as number);
-  }
-  for (const { start, end } of kept) {
-    d.fill(0, start, end);
-    u.fill(0, start, end);
-  }
-  return { difference: d, message: u };
+): VectorSource {
+  const values = new Float32Array(chunkLength);
+  return {
+    length: d.length,
+    chunk(start, end) {
+      for (let i = start; i < end; i++)
+        values[i - start] = feedback * (residual[i] as number) + (d[i] as number);
+      for (const range of kept)
+        if (range.start < end && range.end > start)
+          values.fill(0, Math.max(range.start, start) - start, Math.min(range.end, end) - start);
+      return values.subarray(0, end - start);
+    },
+  };
 }
 
 function includeOwn(head: Head, own: OwnInclusion, feedback: number): OwnUndo {
@@ -119,15 +140,29 @@ function includeOwn(head: Head, own: OwnInclusion, feedback: number): OwnUndo {
     add(local, change, 1);
     return { kind: 'sent', change };
   }
-  const undo: OwnUndo = { kind: 'kept', pending, residual: residual.slice() };
-  const d = pending.difference;
-  for (let i = 0; i < d.length; i++) {
-    local[i] = (local[i] as number) + (d[i] as number);
-    residual[i] = feedback * (residual[i] as number) + (d[i] as number);
+  const next = pending.difference;
+  for (let i = 0; i < next.length; i++) {
+    const d = next[i] as number;
+    local[i] = (local[i] as number) + d;
+    next[i] = feedback * (residual[i] as number) + d;
   }
-  add(residual, own.decoded, -own.clip);
+  add(next, own.decoded, -own.clip);
+  head.residual = next;
   head.pending = undefined;
-  return undo;
+  return { kind: 'kept', delta: pending.delta, own, residual };
+}
+
+/** The inclusion's counterpart: the residual to the bit, D and θ_local up to rounding. */
+function excludeOwn(head: Head, undo: OwnUndo & { kind: 'kept' }, feedback: number): void {
+  const { delta, own, residual } = undo;
+  const { local, residual: d } = head;
+  add(d, own.decoded, own.clip);
+  for (let i = 0; i < d.length; i++) {
+    d[i] = (d[i] as number) - feedback * (residual[i] as number);
+    local[i] = (local[i] as number) - (d[i] as number);
+  }
+  head.residual = residual;
+  head.pending = { delta, difference: d };
 }
 
 /** Makes θ that of a block, whose values at the changed coordinates are `after`. */
@@ -159,7 +194,7 @@ export function applyBlock(
 }
 
 /** Takes the newest applied block back: θ to the bit, the local parameters up to rounding. */
-export function undoBlock(head: Head, block: Cid): void {
+export function undoBlock(head: Head, block: Cid, feedback: number): void {
   const last = head.applied.at(-1);
   if (last?.position.block !== block)
     throw new EngineError(
@@ -169,12 +204,7 @@ export function undoBlock(head: Head, block: Cid): void {
   head.applied.pop();
   moveTo(head, last.before, last.carried);
   if (last.own?.kind === 'sent') add(head.local, last.own.change, -1);
-  if (last.own?.kind === 'kept') {
-    const d = last.own.pending.difference;
-    for (let i = 0; i < d.length; i++) head.local[i] = (head.local[i] as number) - (d[i] as number);
-    head.residual.set(last.own.residual);
-    head.pending = last.own.pending;
-  }
+  if (last.own?.kind === 'kept') excludeOwn(head, last.own, feedback);
   head.position = last.parent;
 }
 
@@ -184,24 +214,38 @@ export function settleBlock(head: Head, block: Cid): void {
   head.applied.splice(0, index + 1);
 }
 
-/** Copies θ as it was after `block`: the newest block's, or that of one which can be gone back to. */
-export function parametersAfter(head: Head, block: Cid, target: Float32Array): void {
-  target.set(head.parameters);
-  let at = head.position.block;
-  for (let depth = head.applied.length - 1; at !== block; depth--) {
-    const record = head.applied[depth];
-    if (!record)
-      throw new EngineError(
-        `expected the head ${head.position.block} or a block before it that can be undone, got ${block}`,
-        {
-          code: 'unknown-parent',
-          block,
-          head: head.position.block,
-        },
-      );
-    const { indices, values } = record.before;
-    for (let j = 0; j < indices.length; j++) target[indices[j] as number] = values[j] as number;
-    at = record.parent.block;
+/** Puts values into θ; gives those that were there. */
+function exchange(parameters: Float32Array, { indices, values }: SparseVector): SparseVector {
+  const before = gather(parameters, indices);
+  for (let j = 0; j < indices.length; j++) parameters[indices[j] as number] = values[j] as number;
+  return before;
+}
+
+/**
+ * Lends θ as it was after `block`: the newest block's, or that of one which can be gone back to. `use` sees it in place
+ * of the head's; every bit is back when this returns, or throws.
+ */
+export function withParametersAfter<Result>(
+  head: Head,
+  block: Cid,
+  use: (parameters: Float32Array) => Result,
+): Result {
+  const { parameters, applied } = head;
+  const depth =
+    head.position.block === block
+      ? 0
+      : applied.toReversed().findIndex(({ parent }) => parent.block === block) + 1;
+  if (depth === 0 && head.position.block !== block)
+    throw new EngineError(
+      `expected the head ${head.position.block} or a block before it that can be undone, got ${block}`,
+      { code: 'unknown-parent', block, head: head.position.block },
+    );
+  const undone = applied.slice(applied.length - depth).reverse();
+  const taken = undone.map(({ before }) => exchange(parameters, before));
+  try {
+    return use(parameters);
+  } finally {
+    for (const values of taken.reverse()) exchange(parameters, values);
   }
 }
 

@@ -126,9 +126,14 @@ export interface Engine {
   /** Ends a running `train` within one step. */
   pause(): Promise<void>;
   /**
-   * Encodes D = θ − θ_local with error feedback; durable (checkpoint and blob) when it resolves. One may be pending.
+   * Encodes D = θ − θ_local with error feedback; durable (checkpoint and blob) when it resolves. One may be pending. Of
+   * each chunk `k` values are sent, within the run's bounds; as many as it allows unless given.
    */
-  encode(from: { readonly base: Cid; readonly baseHeight: number }): Promise<EncodedDelta>;
+  encode(from: {
+    readonly base: Cid;
+    readonly baseHeight: number;
+    readonly k?: number;
+  }): Promise<EncodedDelta>;
   /** Whether foreign bytes are a valid delta of this run: header, bounds, norm. Never throws for bad bytes. */
   validate(
     blob: Uint8Array,

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { createRandom, matchesCid, nameBlob } from '@murmuration/base';
+import { decodeDelta, deltaNorm, encodeDelta, type ValueBits } from '@murmuration/delta';
 import { gpt, initializeParameters, parametersOf } from '@murmuration/onnx';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Evaluation, TrainProgress } from '../src/index.ts';
@@ -131,6 +132,27 @@ test("Engine validate takes the author's bytes alone", async (t) => {
   const infinite = bytes.slice();
   infinite.set([0xff, 0xff], 106);
   await refused(infinite);
+});
+
+test("Engine encodes and accepts k within the run's bounds, and its bits, and nothing else", async (t) => {
+  const engine = await startEngine(t, setting);
+  await engine.open(genesis);
+  await engine.train({ steps: 2, round: 0 });
+  const { delta: bounds, initial } = setting.run;
+  for (const k of [bounds.kMin - 1, bounds.k + 1])
+    await assert.rejects(engine.encode({ ...base, k }), /k from 16 to 64/);
+  const { bytes } = await engine.encode({ ...base, k: bounds.kMin });
+  const { header, settings } = decodeDelta(bytes, { parameters: initial.parameters });
+  assert.deepEqual(settings, { k: bounds.kMin, bits: bounds.bits });
+  const vector = Float32Array.from({ length: initial.parameters }, (_, i) => ((i * 7) % 13) - 6);
+  const isValid = async (k: number, bits: ValueBits): Promise<boolean> => {
+    const blob = encodeDelta(vector, header, { k, bits });
+    const norm = deltaNorm(decodeDelta(blob, { parameters: initial.parameters }).delta);
+    return (await engine.validate(blob, { author: peer(1), base: genesis, norm })).valid;
+  };
+  for (const k of [bounds.kMin, 40, bounds.k]) assert.ok(await isValid(k, bounds.bits), `k ${k}`);
+  for (const k of [bounds.kMin - 1, bounds.k + 1]) assert.ok(!(await isValid(k, bounds.bits)), `k ${k}`);
+  for (const bits of [2, 4, 8] as const) assert.ok(!(await isValid(bounds.k, bits)), `${bits} bits`);
 });
 
 test('Engine apply refuses a wrong parent, a missing blob and a foreign delta, and changes nothing', async (t) => {

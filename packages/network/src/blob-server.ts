@@ -5,11 +5,13 @@ import { backlogRequestsMax, lookupBytes } from './defaults.ts';
 import type { NetworkComponents } from './index.ts';
 import { pause } from './pause.ts';
 import type { RequestProtocol, ServeComponents } from './serve.ts';
+import type { ServedTransfer } from './uplink.ts';
 
 /** The answering side of `/murmuration/blob/1`. Whatever goes wrong in the lookup is answered as "not here". */
 export function createBlobProtocol(
   blobs: NetworkComponents['blobs'],
   { conduct, signal }: ServeComponents,
+  onServed: (transfer: ServedTransfer) => void,
 ): RequestProtocol {
   const read = async (cid: Cid): Promise<Uint8Array | undefined> => {
     try {
@@ -22,6 +24,7 @@ export function createBlobProtocol(
   return {
     requestBytesMax: requestBytes,
     backlogBytesMax: backlogRequestsMax * (requestBytes + 1),
+    onServed,
     async respond(peer, request) {
       const chunk = await read(decodeRequest(request));
       const waitMs = conduct.spend(peer, chunk ? chunk.length : lookupBytes);

@@ -73,6 +73,12 @@ export const defaultLimits: NetworkLimits = {
   waitingPerPeerMax: 256,
 };
 
+/** Shorter answers tell how far the other peer is, not how fast the line is. */
+export const uplinkAnswerBytesMin: number = 4 * KiB;
+/** Less time of transfers than this tells nothing of the uplink; more than the maximum counts half. */
+export const uplinkBusyMinMs: number = 0.1 * second;
+export const uplinkMemoryMs: number = 10 * second;
+
 /** Growth of the pauses, and how much of a pause is drawn at random so that peers do not move in step. */
 export const backOffFactor = 1.6;
 export const backOffJitter = 0.3;

@@ -94,6 +94,14 @@ export interface Traffic {
   readonly byProtocol: Readonly<Record<string, { readonly sent: number; readonly received: number }>>;
 }
 
+/** What others pull from us. */
+export interface Uplink {
+  /** While somebody pulled; the way to them included. Absent until enough was pulled to tell. */
+  readonly bytesPerSecond: number | undefined;
+  /** Blob bytes in all. */
+  readonly servedBytes: number;
+}
+
 /** A running node of one peer in one run. */
 export interface Network {
   readonly peer: PeerId;
@@ -154,5 +162,6 @@ export interface Network {
     options?: { readonly signal?: AbortSignal },
   ): Promise<Uint8Array | undefined>;
   traffic(): Traffic;
+  uplink(): Uplink;
   stop(): Promise<void>;
 }

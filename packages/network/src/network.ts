@@ -34,6 +34,7 @@ import type {
   NetworkComponents,
   NetworkInit,
   Traffic,
+  Uplink,
 } from './index.ts';
 import { createLedgerProtocol, type Entry, fetchEntries, fetchState } from './ledger-exchange.ts';
 import { isAddress, type Node, parseAddress, startNode } from './node.ts';
@@ -42,6 +43,7 @@ import { keepDialling } from './redial.ts';
 import { RunPeers } from './run-peers.ts';
 import { createHandler } from './serve.ts';
 import { TrafficMeter } from './traffic.ts';
+import { UplinkMeter } from './uplink.ts';
 
 interface BlobOptions {
   readonly bytesMax: number;
@@ -55,6 +57,7 @@ class RunNetwork implements Network {
   readonly #node: Node;
   readonly #limits: NetworkLimits;
   readonly #meter: TrafficMeter;
+  readonly #uplink: UplinkMeter = new UplinkMeter();
   readonly #gossip: RunGossip;
   readonly #peers: RunPeers;
   readonly #conduct: Conduct;
@@ -102,7 +105,7 @@ class RunNetwork implements Network {
       maxInboundStreams: this.#limits.servedStreamsPerPeer,
       maxOutboundStreams: outboundStreamsMax,
     };
-    const blobs = createBlobProtocol(components.blobs, served);
+    const blobs = createBlobProtocol(components.blobs, served, (transfer) => this.#uplink.note(transfer));
     const ledger = createLedgerProtocol(init.runId, components.ledger, this.#conduct, this.#limits, (ms) =>
       pause(ms, signal),
     );
@@ -207,6 +210,10 @@ class RunNetwork implements Network {
       },
       { node: this.#node, conduct: this.#conduct, limits: this.#limits },
     );
+  }
+
+  uplink(): Uplink {
+    return this.#uplink.uplink();
   }
 
   traffic(): Traffic {

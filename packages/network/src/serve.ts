@@ -8,6 +8,7 @@ import { framingBytesMax, type NetworkLimits, servedIdleMs } from './defaults.ts
 import { type Bytes, duplexOf } from './duplex.ts';
 import { NetworkError } from './errors.ts';
 import { plainBytes } from './plain-bytes.ts';
+import type { ServedTransfer } from './uplink.ts';
 
 export interface ServeComponents {
   readonly conduct: Conduct;
@@ -23,6 +24,8 @@ export interface RequestProtocol {
   readonly backlogBytesMax: number;
   /** Answers one request; throws `NetworkError` `bad-message` on bytes that are no request. */
   respond(peer: string, request: Uint8Array): Promise<Bytes>;
+  /** Is told what a stream has carried, unless it fell silent. */
+  onServed?(transfer: ServedTransfer): void;
 }
 
 /** Errors of it-length-prefixed that an honest peer never causes. */
@@ -76,14 +79,26 @@ async function answer(
   signal: AbortSignal,
 ): Promise<void> {
   const duplex = duplexOf(stream, { bufferMax: protocol.backlogBytesMax, stallMs: servedIdleMs, signal });
+  let begunMs: number | undefined;
+  let bytes = 0;
   const respond = async function* (requests: AsyncIterable<Uint8ArrayList>): AsyncGenerator<Uint8ArrayList> {
-    for await (const request of requests)
-      yield encode.single(await protocol.respond(peer, plainBytes(request)));
+    for await (const request of requests) {
+      const answered = await protocol.respond(peer, plainBytes(request));
+      begunMs ??= performance.now();
+      bytes += answered.byteLength;
+      yield encode.single(answered);
+    }
   };
-  await pipe(
-    duplex.source,
-    (source) => decode(source, { maxDataLength: protocol.requestBytesMax, maxLengthLength: framingBytesMax }),
-    respond,
-    duplex.sink,
-  );
+  try {
+    await pipe(
+      duplex.source,
+      (source) =>
+        decode(source, { maxDataLength: protocol.requestBytesMax, maxLengthLength: framingBytesMax }),
+      respond,
+      duplex.sink,
+    );
+  } finally {
+    if (begunMs !== undefined && duplex.failure()?.code !== 'timeout')
+      protocol.onServed?.({ bytes, begunMs, endedMs: performance.now() });
+  }
 }

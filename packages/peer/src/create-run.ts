@@ -10,6 +10,7 @@ import {
   runDefaults,
   runIdOf,
 } from '@murmuration/base';
+import { deltaBytesMax } from '@murmuration/delta';
 import {
   type GptConfig,
   gpt,
@@ -53,8 +54,10 @@ export interface RunOptions {
   readonly overlapSteps?: number;
   readonly batch?: number;
   readonly inner?: Partial<RunConfigInput['inner']>;
+  /** Values sent of every 4,096 by a peer with a fast uplink, and at least (16 by default, or `k` if less). */
   readonly k?: number;
-  readonly bits?: 1 | 2;
+  readonly kMin?: number;
+  readonly bits?: RunConfig['delta']['bits'];
   readonly kappa?: number;
   readonly outerStep?: number;
   readonly feedback?: number;
@@ -122,9 +125,10 @@ export function createRun(options: RunOptions): CreatedRun {
     delta: {
       chunk: 4_096,
       k: chosen.k,
+      kMin: options.kMin ?? Math.min(runDefaults.kMin, chosen.k),
       bits: chosen.bits,
       feedback: chosen.feedback,
-      blobBytesMax: 4_096 + theta.length,
+      blobBytesMax: deltaBytesMax(theta.length, chosen),
     },
     aggregation: {
       rule: 'mean',

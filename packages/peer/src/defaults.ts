@@ -62,6 +62,12 @@ export const checkpointPatienceMs: number = 10 * second;
 export const syncEntriesMax = 256;
 /** A newcomer's moments settle during this many rounds' worth of inner steps before its first contribution. */
 export const newcomerWarmupRounds = 2;
+/** A delta has this share of a round's training to go up the line; the rest is for votes, and for what others say. */
+export const uplinkShare = 0.5;
+/** Shorter rounds wait for answers rather than for bytes: fewer values would not end them sooner. */
+export const shortRoundMs: number = 1 * second;
+/** k rises when it may be so many times as large: estimates of a line differ by less from round to round. */
+export const densityRise = 1.5;
 /** Events waiting for the replica; gossip beyond that is ignored. */
 export const eventsMax = 4_096;
 /** After the last round a peer stays this long for those who are behind. */

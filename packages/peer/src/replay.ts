@@ -12,7 +12,14 @@ import {
   type RunConfig,
   runDigest,
 } from '@murmuration/base';
-import { aggregate, applyUpdate, decodeDelta, deltaNorm, type WeightedDelta } from '@murmuration/delta';
+import {
+  aggregate,
+  applyUpdate,
+  decodeDelta,
+  deltaLimits,
+  deltaNorm,
+  type WeightedDelta,
+} from '@murmuration/delta';
 import { initializeParameters, parametersOf, readModel } from '@murmuration/onnx';
 import type { AggregationInput, Block } from '@murmuration/protocol';
 import { hashBytes } from '@murmuration/store';
@@ -121,7 +128,7 @@ class ThetaReplay implements Replay {
   #decode({ author, base, norm, clip, weight }: AggregationInput, bytes: Uint8Array): WeightedDelta | string {
     try {
       const { delta } = decodeDelta(bytes, {
-        parameters: this.#source.run.initial.parameters,
+        ...deltaLimits(this.#source.run),
         expected: {
           runDigest: runDigest(this.#source.runId),
           base: digestOfCid(base),

@@ -178,6 +178,7 @@ export class Session {
       {
         engine,
         lane: this.#lane,
+        line: () => ({ uplink: network.uplink(), peers: network.connected().length }),
         view: () => this.#replica.view,
         laneFollowsView: () => !this.#performing,
         onDelta: (delta) => this.#announce(delta),

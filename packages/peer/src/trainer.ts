@@ -3,10 +3,12 @@
  * contribute. While a contribution is being certified training goes on for the run's overlap, and without a bound once
  * that takes long: a peer that is alone still trains.
  */
-import type { RunConfig } from '@murmuration/base';
+import { type RunConfig, tokensPerStep } from '@murmuration/base';
 import type { EncodedDelta, Engine, TrainProgress } from '@murmuration/engine';
+import type { Uplink } from '@murmuration/network';
 import type { ReplicaView } from '@murmuration/protocol';
 import { newcomerWarmupRounds } from './defaults.ts';
+import { Density } from './density.ts';
 import type { EngineLane } from './engine-lane.ts';
 
 interface TrainerInit {
@@ -18,6 +20,8 @@ interface TrainerInit {
 interface TrainerComponents {
   readonly engine: Pick<Engine, 'train' | 'pause' | 'encode'>;
   readonly lane: EngineLane;
+  /** What our line carries, and to how many. */
+  line(): { readonly uplink: Uplink; readonly peers: number };
   view(): ReplicaView;
   /** Whether the lane has been given all that led to the current view: only then is its head the engine's next one. */
   laneFollowsView(): boolean;
@@ -30,6 +34,9 @@ export class Trainer {
   readonly #run: RunConfig;
   readonly #isFresh: boolean;
   readonly #components: TrainerComponents;
+  readonly #density: Density;
+  /** Inner steps of one round at the present speed. */
+  #trainingMs: number | undefined;
   #stepsSinceEncode = 0;
   /** Set by the first look at the view of a peer that has caught up. */
   #warmupLeft: number | undefined;
@@ -42,6 +49,7 @@ export class Trainer {
     this.#run = run;
     this.#components = components;
     this.#isFresh = step === 0;
+    this.#density = new Density(run);
   }
 
   start(): void {
@@ -115,6 +123,8 @@ export class Trainer {
       const done = progress.stepsSinceEncode - this.#stepsSinceEncode;
       this.#warmupLeft = Math.max(0, (this.#warmupLeft ?? 0) - Math.max(0, done));
       this.#stepsSinceEncode = progress.stepsSinceEncode;
+      const roundTokens = this.#run.round.steps * tokensPerStep(this.#run);
+      if (progress.tokensPerSecond > 0) this.#trainingMs = (1_000 * roundTokens) / progress.tokensPerSecond;
       this.#components.onProgress(progress);
     }
   }
@@ -124,7 +134,10 @@ export class Trainer {
     this.#encoding = true;
     this.#blockedSinceMs = undefined;
     this.#components.lane.enqueue(async () => {
-      const delta = await this.#components.engine.encode({ base: head.block, baseHeight: head.height });
+      const { uplink, peers } = this.#components.line();
+      const k = this.#density.next(uplink, peers, this.#trainingMs);
+      const delta = await this.#components.engine.encode({ base: head.block, baseHeight: head.height, k });
+      this.#density.note(delta.bytes.length);
       this.#stepsSinceEncode = 0;
       await this.#components.onDelta(delta);
       this.#encoding = false;

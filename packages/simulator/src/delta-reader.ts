@@ -1,6 +1,6 @@
 /** Reads deltas as every peer must: the bytes are those of this run, base and author. Equal bytes are decoded once. */
 import { type Cid, digestOfCid, type PeerId, publicKeyOf } from '@murmuration/base';
-import { DeltaError, decodeDelta, deltaNorm, type SparseDelta } from '@murmuration/delta';
+import { DeltaError, type DeltaLimits, decodeDelta, deltaNorm, type SparseDelta } from '@murmuration/delta';
 import type { BlockId } from '@murmuration/protocol';
 
 export interface DeltaReader {
@@ -21,12 +21,12 @@ export interface DeltaReader {
 /** Decoded deltas remembered: what the peers of a few rounds share. */
 const rememberedMax = 4_096;
 
-export function createDeltaReader(runDigest: Uint8Array, parameters: number): DeltaReader {
+export function createDeltaReader(runDigest: Uint8Array, limits: DeltaLimits): DeltaReader {
   const known = new Map<string, SparseDelta | undefined>();
   const decode = (bytes: Uint8Array, author: PeerId, base: BlockId): SparseDelta | undefined => {
     try {
       const expected = { runDigest, base: digestOfCid(base), author: publicKeyOf(author) };
-      return decodeDelta(bytes, { parameters, expected }).delta;
+      return decodeDelta(bytes, { ...limits, expected }).delta;
     } catch (error) {
       if (error instanceof DeltaError) return undefined;
       throw error;

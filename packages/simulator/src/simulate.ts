@@ -7,6 +7,7 @@
  * so, when something is broken, or at the scenario's limit.
  */
 import { createRandom, type PeerId, type Random, runDigest, runIdOf } from '@murmuration/base';
+import { deltaLimits } from '@murmuration/delta';
 import { genesisBlockId } from '@murmuration/protocol';
 import { beginAtCheckpoint } from './checkpoint.ts';
 import { planChurn } from './churn.ts';
@@ -76,7 +77,7 @@ function createSimulation(scenario: Scenario, { mutant, isTraced }: SimulateOpti
     network,
     traffic,
     trace: isTraced ? createTrace(world) : undefined,
-    reader: createDeltaReader(runDigest(runId), scenario.parameters),
+    reader: createDeltaReader(runDigest(runId), deltaLimits(run)),
     mutant,
     genesis: firstCheckpoint(stand, firstParameters(scenario)),
     ids,

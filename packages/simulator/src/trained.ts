@@ -12,6 +12,7 @@ import {
   type SparseDelta,
   subtractDelta,
   type UpdateUndo,
+  type ValueBits,
 } from '@murmuration/delta';
 import type { BlockId, ContributionDraft, Execution } from '@murmuration/protocol';
 import type { DeltaReader } from './delta-reader.ts';
@@ -74,7 +75,7 @@ export interface TrainerInit {
   readonly self: PeerId;
   readonly runDigest: Uint8Array;
   readonly k: number;
-  readonly bits: 1 | 2;
+  readonly bits: ValueBits;
   readonly feedback: number;
   /** Where this peer's data pull θ. */
   readonly target: Float32Array;

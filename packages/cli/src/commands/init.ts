@@ -29,7 +29,8 @@ interface InitOptions extends ModelOptions {
   readonly decayRounds?: number;
   readonly accumulate: number;
   readonly k: number;
-  readonly bits: number;
+  readonly kMin?: number;
+  readonly bits: keyof typeof bitsOf;
   readonly grace: number;
   readonly viewTimeout: number;
   readonly earnedAfter?: number;
@@ -39,6 +40,9 @@ interface InitOptions extends ModelOptions {
 }
 
 const { earnedAfter, silentAfter, stallMs, votersMax } = runDefaults.membership;
+
+/** The words of --bits. */
+const bitsOf = { '1': 1, '2': 2, '4': 4, '8': 8 } as const;
 
 type InnerSettings = RunConfigInput['inner'];
 
@@ -143,7 +147,16 @@ const withRounds = (command: Command): Command =>
   command
     .optionsGroup('Rounds:')
     .option('--k <count>', 'values sent of every 4,096', wholeNumber(1, 1_024), runDefaults.k)
-    .option('--bits <count>', 'bits per sent value: 1 or 2', wholeNumber(1, 2), runDefaults.bits)
+    .option(
+      '--k-min <count>',
+      `values that a peer with a slow uplink sends at least (default: ${runDefaults.kMin}, at most --k)`,
+      wholeNumber(1, 1_024),
+    )
+    .addOption(
+      new Option('--bits <count>', 'bits per sent value')
+        .choices(Object.keys(bitsOf))
+        .default(`${runDefaults.bits}`),
+    )
     .option(
       '--grace <seconds>',
       'how long a round waits for a member that contributed lately',
@@ -278,7 +291,8 @@ const runOptions = (
   },
   model,
   k: options.k,
-  bits: options.bits === 1 ? 1 : 2,
+  ...(options.kMin === undefined ? {} : { kMin: options.kMin }),
+  bits: bitsOf[options.bits],
   graceMs: Math.round(options.grace * second),
   viewTimeoutMs: Math.round(options.viewTimeout * second),
   membership: membershipOf(options),

@@ -145,6 +145,7 @@ export class Demo {
       inner: { learningRate: training.learningRate },
       model: textModel(model),
       k: training.k,
+      kMin: training.k,
       bits: training.bits,
       kappa: training.kappa,
       outerStep: training.outerStep,
