@@ -5,6 +5,7 @@
 import { bench as chaos } from '../packages/cli/bench/chaos/chaos.ts';
 import { bench as codec } from '../packages/delta/bench/codec.ts';
 import { bench as checkpointing } from '../packages/engine/bench/checkpointing.ts';
+import { bench as convergence } from '../packages/engine/bench/convergence/convergence.ts';
 import { bench as step } from '../packages/engine/bench/step.ts';
 import { bench as loop } from '../packages/peer/bench/loop.ts';
 import { bench as memory } from '../packages/peer/bench/memory.ts';
@@ -17,6 +18,7 @@ const questions: Readonly<Record<string, (options: readonly string[]) => Promise
   step,
   checkpointing,
   codec,
+  convergence,
   loop,
   memory,
   chaos,

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { nameBlob, peerIdOf } from '@murmuration/base';
 import { nameVector } from '../../engine/src/names.ts';
-import { contributionBody, encodeMessage, encodeSigned } from '../../protocol/src/statement.ts';
 import {
   aggregate,
   applyUpdate,
@@ -19,6 +18,7 @@ import {
   valueBits,
   type WeightedDelta,
 } from '../src/index.ts';
+import { announcementBytes } from './announcement.ts';
 import { measureMemory } from './memory.ts';
 import { language, realDelta, rounds, stepsPerRound } from './real-delta.ts';
 import { dense, type Point, sparseLoCo, squares } from './rivals.ts';
@@ -43,12 +43,6 @@ const million = 1e6;
 /** The large vector: 125 M parameters. */
 const largeLength = 125 * million;
 const inputCount = 16;
-/**
- * What gossipsub puts around a message, at most: author, sequence number, topic and signature; and what asks for the
- * blob and frames its answer.
- */
-const envelopeBytes = 384;
-
 const [runDigest, base, author] = [1, 2, 3].map((byte) => new Uint8Array(32).fill(byte)) as [
   Uint8Array,
   Uint8Array,
@@ -78,15 +72,14 @@ function medianSeconds(work: () => unknown): number {
   return median(Array.from({ length: repetitions }, repeated));
 }
 
-/** Bytes of the signed announcement of a delta, as gossip carries it. */
-function announcementBytes(bytes: Uint8Array, delta: SparseDelta): number {
+/** Bytes of a delta and of all that announces and frames it. */
+function wireBytesOf(bytes: Uint8Array, delta: SparseDelta): number {
   const { cid } = nameBlob(bytes);
   const draft = {
     ...{ base: cid, baseHeight: 1_000, blob: cid, blobBytes: bytes.length },
     ...{ norm: deltaNorm(delta), tokens: 5_120, steps: 5, loss: 1.234 },
   };
-  const body = contributionBody(runDigest, peerIdOf(author), 1_000, draft);
-  return encodeMessage([encodeSigned('contribution', body, () => new Uint8Array(64))]).length + envelopeBytes;
+  return bytes.length + announcementBytes(runDigest, peerIdOf(author), draft);
 }
 
 const logChoose = (n: number, k: number): number => {
@@ -130,7 +123,7 @@ function measure(vector: Float32Array, settings: DeltaSettings): OurPoint {
   return {
     name: `ours, k ${settings.k}, ${settings.bits} bit${settings.bits > 1 ? 's' : ''}`,
     bytes: bytes.length,
-    wireBytes: bytes.length + announcementBytes(bytes, delta),
+    wireBytes: wireBytesOf(bytes, delta),
     error: errorOf(vector, delta, squares(vector)),
     overhead: indexOverhead(vector, settings),
     encodeRate: parameters / million / medianSeconds(() => encodeDelta(vector, header, settings)),
