@@ -3,6 +3,7 @@
  * object.
  */
 import { bench as chaos } from '../packages/cli/bench/chaos/chaos.ts';
+import { bench as overlap } from '../packages/cli/bench/overlap/overlap.ts';
 import { bench as codec } from '../packages/delta/bench/codec.ts';
 import { bench as checkpointing } from '../packages/engine/bench/checkpointing.ts';
 import { bench as convergence } from '../packages/engine/bench/convergence/convergence.ts';
@@ -22,6 +23,7 @@ const questions: Readonly<Record<string, (options: readonly string[]) => Promise
   loop,
   memory,
   chaos,
+  overlap,
   scale,
   plans,
   floods,

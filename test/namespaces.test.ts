@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { Fleet } from '../packages/cli/bench/chaos/fleet.ts';
-import { Lan, lanPort, whyNoNamespaces } from '../packages/cli/bench/chaos/lan.ts';
 import { playPartition, portsFor } from '../packages/cli/bench/chaos/partition.ts';
+import { Lan, lanPort, whyNoNamespaces } from '../packages/cli/bench/namespaces/lan.ts';
 
 const peers = 3;
 const partitionMs = 20_000;

@@ -27,6 +27,10 @@ export function formatCount(count: number): string {
   return `${digits}${unit}`;
 }
 
+/** A share for people: `95.3 %`. */
+export const formatShare = (share: number): string =>
+  Number.isFinite(share) ? `${(100 * share).toFixed(1)} %` : '–';
+
 const durationUnits = [
   { name: 'd', ms: 86_400_000 },
   { name: 'h', ms: 3_600_000 },

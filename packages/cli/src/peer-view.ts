@@ -1,6 +1,6 @@
 /** What `murmur join` and `murmur start` show: events in words, and one line that says where the peer is. */
 import type { PeerEvent, PeerStatus } from '@murmuration/peer';
-import { formatBytes, formatCount } from './format.ts';
+import { formatBytes, formatCount, formatShare } from './format.ts';
 import { createLiveView } from './live-view.ts';
 import { formatRunLink } from './run-link.ts';
 
@@ -41,6 +41,7 @@ const statusLine = (status: PeerStatus): string =>
     `${status.membersConnected} of ${status.members} members`,
     `loss ${status.loss?.toFixed(3) ?? '–'}`,
     `${formatCount(status.tokensPerSecond)} ${status.unit}/s`,
+    ...(status.time ? [`trains ${formatShare(status.time.trainingSeconds / status.time.wallSeconds)}`] : []),
     `${formatBytes(status.traffic.sent)} sent, ${formatBytes(status.traffic.received)} received`,
   ].join(' · ');
 

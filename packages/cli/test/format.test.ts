@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { formatBytes, formatCount, formatDuration } from '../src/format.ts';
+import { formatBytes, formatCount, formatDuration, formatShare } from '../src/format.ts';
 
 test('formatBytes keeps three digits and changes the unit without rounding past it', () => {
   const expected: [number, string][] = [
@@ -57,4 +57,8 @@ test('formatDuration shows the two largest units', () => {
     [Number.NaN, '–'],
   ];
   for (const [durationMs, text] of expected) assert.equal(formatDuration(durationMs), text, `${durationMs}`);
+});
+
+test('formatShare shows percent with one digit', () => {
+  assert.deepEqual([0, 0.9534, 1, Number.NaN].map(formatShare), ['0.0 %', '95.3 %', '100.0 %', '–']);
 });

@@ -164,7 +164,6 @@ export function applyUpdate(theta: Float32Array, update: SparseDelta, outerStep:
 
 /** Puts the old values back: θ has the bits that it had before the update. */
 export function revertUpdate(theta: Float32Array, undo: UpdateUndo): void {
-  undo.indices.forEach((index, i) => {
-    theta[index] = undo.values[i] as number;
-  });
+  const { indices, values } = undo;
+  for (let i = 0; i < indices.length; i++) theta[indices[i] as number] = values[i] as number;
 }

@@ -1,13 +1,13 @@
 /**
  * What a killed engine goes on from. Two files take turns, so that one is whole at every instant; each carries a
- * counter and the SHA-256 of all that precedes it. The newest whole one is read; a torn or damaged one counts as
- * absent.
+ * counter and a checksum of all that precedes it. The newest whole one is read; a torn or damaged one counts as absent.
+ * A file that is written can wait for the disk while the engine trains; the next one is not begun before it is there.
  *
  * File: 8 bytes `MURMCKPT`, uint32 format version, uint32 length of the facts, the facts (dag-cbor, padded with zeros
- * to a multiple of 4), the arrays one after another (32-bit little-endian), 32 bytes SHA-256. Facts:
+ * to a multiple of 4), the arrays one after another (32-bit little-endian), 16 bytes checksum. Facts:
  * `{ run, counter, lengths, state }` with the arrays' lengths in values.
  */
-import { createHash } from 'node:crypto';
+import { createCipheriv } from 'node:crypto';
 import {
   closeSync,
   constants,
@@ -42,17 +42,20 @@ export interface LoadedCheckpoint {
 export interface Checkpoints {
   /** The newest whole checkpoint. Throws `foreign-checkpoint` when it belongs to another run. */
   load(): LoadedCheckpoint | undefined;
-  /**
-   * Durable when it returns. It blocks on purpose: asynchronous file calls would each wait for an inner step, and
-   * the round with them; one write of 22 MB takes about 40 ms.
-   */
+  /** Durable when it returns; 22 MB take about 15 ms. */
   save(contents: CheckpointContents): void;
+  /**
+   * As `save`, but not on the disk yet (22 MB: about 3 ms): the file's path, for whoever flushes it meanwhile and says
+   * so to `flushed`. Asynchronous file calls from here would each wait for an inner step, and the round with them.
+   */
+  write(contents: CheckpointContents): string;
+  flushed(path: string): void;
 }
 
 const magic = new TextEncoder().encode('MURMCKPT');
-const formatVersion = 3;
+const formatVersion = 4;
 const headBytes = magic.length + 8;
-const digestBytes = 32;
+const checksumBytes = 16;
 const fileNames = ['checkpoint-0', 'checkpoint-1'] as const;
 
 interface Found {
@@ -97,30 +100,35 @@ function writeWhole(file: number, bytes: Uint8Array, position: number): number {
   return bytes.length;
 }
 
-/** A new file's name is durable only when its folder is. */
-function syncFolder(directory: string): void {
-  const folder = openSync(directory, 'r');
+function syncPath(path: string, flags: number): void {
+  const file = openSync(path, flags);
   try {
-    fsyncSync(folder);
+    fsyncSync(file);
   } finally {
-    closeSync(folder);
+    closeSync(file);
   }
 }
 
-/** SHA-256 of parts one after another. */
-function digestOf(parts: readonly Uint8Array[]): Buffer {
-  const hash = createHash('sha256');
+/** A new file's name is durable only when its folder is. */
+const syncFolder = (directory: string): void => syncPath(directory, constants.O_RDONLY);
+
+/** AES-GMAC under a key of zeros: it tells accidents, not forgeries. 22 MB take 1 ms, by SHA-256 12 to 30 ms. */
+function checksumOf(parts: readonly Uint8Array[]): Buffer {
+  const cipher = createCipheriv('aes-128-gcm', new Uint8Array(16), new Uint8Array(12), {
+    authTagLength: checksumBytes,
+  });
   for (const part of parts)
     for (let at = 0; at < part.length; at += pieceBytesMax)
-      hash.update(part.subarray(at, at + pieceBytesMax));
-  return hash.digest();
+      cipher.setAAD(part.subarray(at, at + pieceBytesMax));
+  cipher.final();
+  return cipher.getAuthTag();
 }
 
 function parse(buffer: Buffer<ArrayBuffer>): Found | undefined {
-  const end = buffer.length - digestBytes;
+  const end = buffer.length - checksumBytes;
   if (end < headBytes || !buffer.subarray(0, magic.length).equals(magic)) return undefined;
   if (buffer.readUInt32LE(magic.length) !== formatVersion) return undefined;
-  if (!buffer.subarray(end).equals(digestOf([buffer.subarray(0, end)]))) return undefined;
+  if (!buffer.subarray(end).equals(checksumOf([buffer.subarray(0, end)]))) return undefined;
   const factsLength = buffer.readUInt32LE(magic.length + 4);
   const facts = decodeCbor(buffer.subarray(headBytes, headBytes + factsLength)) as Found['facts'];
   return { facts, buffer, arraysAt: headBytes + Math.ceil(factsLength / 4) * 4 };
@@ -173,6 +181,8 @@ export function openCheckpoints(directory: string, runId: Cid): Checkpoints {
   const paths = fileNames.map((name) => join(directory, name)) as [string, string];
   const created = new Set<string>();
   let counter = 0;
+  /** Written and perhaps not on the disk. */
+  let unflushed: string | undefined;
 
   function load(): LoadedCheckpoint | undefined {
     const newest = newestOf(paths);
@@ -189,7 +199,9 @@ export function openCheckpoints(directory: string, runId: Cid): Checkpoints {
     return { state: facts.state, arrays: arraysOf(newest) };
   }
 
-  function save({ state, arrays }: CheckpointContents): void {
+  /** The other file must be whole on the disk before this one's old contents go. */
+  function write({ state, arrays }: CheckpointContents): string {
+    flush();
     counter++;
     const path = paths[counter % 2] as string;
     let file: number | undefined;
@@ -197,14 +209,15 @@ export function openCheckpoints(directory: string, runId: Cid): Checkpoints {
       const lengths = arrays.map(({ length }) => length);
       const start = encodeStart({ run: runId, counter, lengths, state });
       const parts = [start, ...arrays.map((array) => bytesOf(array))];
-      parts.push(digestOf(parts));
+      parts.push(checksumOf(parts));
       file = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
       let at = 0;
       for (const part of parts) at += writeWhole(file, part, at);
       ftruncateSync(file, at);
-      fsyncSync(file);
       if (!created.has(path)) syncFolder(directory);
       created.add(path);
+      unflushed = path;
+      return path;
     } catch (error) {
       // The next attempt must go to the same file: the other one is the whole one.
       counter--;
@@ -214,5 +227,26 @@ export function openCheckpoints(directory: string, runId: Cid): Checkpoints {
     }
   }
 
-  return { load, save };
+  function flush(): void {
+    const path = unflushed;
+    if (path === undefined) return;
+    try {
+      syncPath(path, constants.O_RDWR);
+      unflushed = undefined;
+    } catch (error) {
+      throw diskError(error, 'write', path);
+    }
+  }
+
+  return {
+    load,
+    write,
+    save(contents) {
+      write(contents);
+      flush();
+    },
+    flushed(path) {
+      if (path === unflushed) unflushed = undefined;
+    },
+  };
 }

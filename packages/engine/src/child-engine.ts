@@ -7,9 +7,7 @@
 import { join } from 'node:path';
 import { type Cid, runDigest } from '@murmuration/base';
 import { deltaLimits } from '@murmuration/delta';
-import { readArrayData } from './array-samples.ts';
-import { withCheckedText } from './checked-text.ts';
-import { type Checkpoints, openCheckpoints } from './checkpoint.ts';
+import { type CheckpointContents, type Checkpoints, openCheckpoints } from './checkpoint.ts';
 import { encodePending } from './contribution.ts';
 import { createLearner, type PlacedLearner } from './create-learner.ts';
 import { checkpointIntervalMs, snapshotsKept } from './defaults.ts';
@@ -43,12 +41,12 @@ import type { ChildInit, EngineCall, EngineCalls } from './messages.ts';
 import { type RunModel, readRunModel } from './model.ts';
 import { bytesOf, nameVector, readVector } from './names.ts';
 import { createOptimizer, type Optimizer } from './optimizers/optimizer.ts';
+import { readRunData } from './run-data.ts';
 import { type RunData, type SampleSource, sizeInputs } from './samples.ts';
 import type { Schedule } from './schedule.ts';
-import { readTextData } from './text-samples.ts';
 import { createTraining, freshCounters, type Training, type TrainingCounters } from './training.ts';
-import { valueRulesOf } from './value-rules.ts';
-import { removeFilesBut, writeWholeFile } from './whole-files.ts';
+import { TrainingQueue } from './training-queue.ts';
+import { removeFilesBut, writeFileOnce, writeWholeFile } from './whole-files.ts';
 
 /** What a call needs of the vectors of a step on the host, where a device has newer ones. */
 const pulls: Readonly<Partial<Record<EngineCall, 'parameters' | 'all'>>> = {
@@ -74,6 +72,9 @@ export type ServedCalls = {
 /** The calls, and what some of them must wait for. */
 export interface ServedEngine extends ServedCalls {
   prepare(call: EngineCall): Promise<void> | undefined;
+  /** The file that a call has just written and that is durable once somebody has flushed it, and says so. */
+  takeUnflushed(): string | undefined;
+  flushed(path: string): void;
 }
 
 /** What there is before `open`. */
@@ -104,8 +105,10 @@ const snapshotPattern = /^snapshot-\d+-\w+$/;
 
 class ChildEngine implements ServedEngine {
   readonly #parts: Parts;
-  readonly #plans = new Set<{ stop(): void; readonly ended: Promise<void> }>();
+  readonly #trainings: TrainingQueue;
+  readonly #forkPath: string;
   readonly #snapshots: string[] = [];
+  #unflushed: string | undefined;
   #opened: Opened | undefined;
   #savedMs = 0;
   /** Decided before a call to settle, while a device's vectors can still come down. */
@@ -113,11 +116,13 @@ class ChildEngine implements ServedEngine {
 
   constructor(parts: Parts) {
     this.#parts = parts;
+    this.#trainings = new TrainingQueue(parts.schedule);
+    this.#forkPath = join(parts.init.directory, 'fork');
   }
 
   open(genesis: Cid): EngineState {
     if (this.#opened) throw new EngineError('the engine is already open', { code: 'already-open' });
-    const { init, runModel, data, optimizer, learner, checkpoints, report } = this.#parts;
+    const { init, runModel, data, optimizer, learner, checkpoints, schedule, report } = this.#parts;
     const loaded = checkpoints.load();
     const first = loaded ? new Float32Array(runModel.layout.length) : firstParameters(init, runModel);
     const head = createHead(first, optimizer.parameters, genesis);
@@ -127,7 +132,10 @@ class ChildEngine implements ServedEngine {
     else head.local.set(head.parameters);
     const { run, runId, self } = init;
     const source = learner && data.source({ seed: `${runId}/${self}`, position });
-    const training = source && learner && createTraining({ run, learner, source, counters, report });
+    const training =
+      source &&
+      learner &&
+      createTraining({ run, learner, source, counters, report, timeUse: () => schedule.timeUse() });
     this.#opened = { head, counters, source, training };
     return this.#state();
   }
@@ -162,20 +170,12 @@ class ChildEngine implements ServedEngine {
     const { training } = this.#required();
     if (!training) throw new EngineError('expected data to train on, got none', { code: 'no-data' });
     const job = training.plan(plan);
-    const entry = { stop: () => job.stop(), ended: this.#parts.schedule.start(job) };
-    this.#plans.add(entry);
-    try {
-      await entry.ended;
-    } finally {
-      this.#plans.delete(entry);
-    }
+    await this.#trainings.run(job);
     return job.result();
   }
 
-  async pause(): Promise<void> {
-    const plans = [...this.#plans];
-    for (const plan of plans) plan.stop();
-    await Promise.allSettled(plans.map(({ ended }) => ended));
+  pause(): Promise<void> {
+    return this.#trainings.stop();
   }
 
   encode(from: Parameters<Engine['encode']>[0]): EncodedDelta {
@@ -193,7 +193,8 @@ class ChildEngine implements ServedEngine {
       kept: runModel.averages,
       k: from.k ?? run.delta.k,
     });
-    this.#save();
+    this.#savedMs = performance.now();
+    this.#unflushed = this.#parts.checkpoints.write(this.#description());
     return delta;
   }
 
@@ -271,7 +272,8 @@ class ChildEngine implements ServedEngine {
     const name = `snapshot-${head.position.height}-${tensors.slice(-12)}`;
     const { directory } = this.#parts.init;
     const path = join(directory, name);
-    writeWholeFile(path, bytesOf(head.parameters));
+    writeFileOnce(path, bytesOf(head.parameters));
+    this.#unflushed = path;
     if (this.#snapshots.at(-1) !== name) this.#snapshots.push(name);
     this.#snapshots.splice(0, this.#snapshots.length - snapshotsKept);
     removeFilesBut(directory, new Set(this.#snapshots), snapshotPattern);
@@ -314,10 +316,6 @@ class ChildEngine implements ServedEngine {
     this.#save();
   }
 
-  get #forkPath(): string {
-    return join(this.#parts.init.directory, 'fork');
-  }
-
   async evaluate(options: Parameters<Engine['evaluate']>[0] = {}): Promise<Evaluation> {
     const { data, part = 'held-out', parameters = 'common', bytesMax } = options;
     return this.#parts.inference.evaluate(this.#copyOf(parameters), { data, part, bytesMax });
@@ -349,20 +347,25 @@ class ChildEngine implements ServedEngine {
     if (this.#opened) this.#save();
   }
 
+  takeUnflushed(): string | undefined {
+    const path = this.#unflushed;
+    this.#unflushed = undefined;
+    return path;
+  }
+
+  flushed(path: string): void {
+    this.#parts.checkpoints.flushed(path);
+  }
+
   #save(): void {
     this.#savedMs = performance.now();
-    const { head, counters, source } = this.#required();
-    const { checkpoints, optimizer } = this.#parts;
-    checkpoints.save(describeEngine({ head, optimizer, counters }, source?.position ?? 0));
+    this.#parts.checkpoints.save(this.#description());
   }
-}
 
-function readData({ data: paths, runId: splitSeed, run }: ChildInit, runModel: RunModel): RunData {
-  const { batch, data } = run;
-  const rules = valueRulesOf(runModel);
-  return data.kind === 'text'
-    ? withCheckedText(readTextData({ paths, splitSeed, batch, context: data.context }), rules)
-    : readArrayData({ paths, splitSeed, batch, inputs: runModel.inputs, rules });
+  #description(): CheckpointContents {
+    const { head, counters, source } = this.#required();
+    return describeEngine({ head, optimizer: this.#parts.optimizer, counters }, source?.position ?? 0);
+  }
 }
 
 /** Reads graph and data and makes the training program. Throws `EngineError` as `createEngine` says. */
@@ -374,7 +377,7 @@ export async function createChildEngine(
   const { run, runId, self, threads } = init;
   const runModel = readRunModel(init.graph, run);
   const { declarations, layout, inputs } = runModel;
-  const data = readData(init, runModel);
+  const data = readRunData(init, runModel);
   const frozen = frozenWeights(init, runModel);
   const optimizer = createOptimizer({ declarations, layout, inner: run.inner, threads });
   const placed: Partial<PlacedLearner> = data.sampleShapes

@@ -35,7 +35,9 @@ async function answer({ id, call, parameters }: Extract<Request, { kind: 'call' 
   const sent = call === 'close' ? (): void => process.exit(0) : undefined;
   try {
     const serve = engine?.[call].bind(engine) as ((...given: readonly unknown[]) => unknown) | undefined;
-    send({ kind: 'value', id, value: await serve?.(...parameters) }, sent);
+    const value = serve?.(...parameters);
+    const unflushed = engine?.takeUnflushed();
+    send({ kind: 'value', id, value: await value, unflushed }, sent);
   } catch (error) {
     endWithDevice(error);
     send({ kind: 'error', id, error: toErrorMessage(error) }, sent);
@@ -47,6 +49,7 @@ process.on('disconnect', () => process.exit(0));
 process.on('SIGINT', () => undefined);
 process.on('message', (request: Request) => {
   if (request.kind === 'init') void start(request.init);
+  else if (request.kind === 'flushed') engine?.flushed(request.path);
   else
     schedule.serve(
       () => void answer(request),

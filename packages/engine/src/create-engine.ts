@@ -15,6 +15,7 @@ import { EngineError, type EngineErrorCode } from './errors.ts';
 import type { Engine, EngineInit } from './index.ts';
 import type { ChildInit, EngineCall, EngineCalls, ErrorMessage, Request, Response } from './messages.ts';
 import { watchMemory } from './watch-memory.ts';
+import { flushFile } from './whole-files.ts';
 
 interface Waiting {
   resolve(value: unknown): void;
@@ -158,13 +159,24 @@ class EngineProcess {
         this.#init.onProgress?.(response.progress);
         return;
       case 'value':
-        this.#take(response.id)?.resolve(response.value);
+        if (response.unflushed === undefined) this.#take(response.id)?.resolve(response.value);
+        else void this.#flush(response.unflushed, response.id, response.value);
         return;
       case 'error':
         this.#take(response.id)?.reject(toEngineError(response.error));
         return;
       default:
         response satisfies never;
+    }
+  }
+
+  async #flush(path: string, id: number, value: unknown): Promise<void> {
+    try {
+      await flushFile(path);
+      this.#send({ kind: 'flushed', path });
+      this.#take(id)?.resolve(value);
+    } catch (error) {
+      this.#take(id)?.reject(error as EngineError);
     }
   }
 

@@ -16,6 +16,7 @@ export function createEvaluation(init: {
   let weights = 0;
   let bytes = 0;
   return {
+    activity: 'evaluation',
     async slice() {
       const next = batches.next();
       if (next.done) return true;

@@ -12,7 +12,7 @@ import {
 } from '@murmuration/delta';
 import { decodedBytesMax, executionsMax } from './defaults.ts';
 import { EngineError } from './errors.ts';
-import { type Head, type SparseVector, withParametersAfter } from './head.ts';
+import { gather, type Head, type SparseVector, withParametersAfter } from './head.ts';
 import type { ExecutionInput } from './index.ts';
 import { nameVector, sha256 } from './names.ts';
 
@@ -118,9 +118,7 @@ export function createExecutor(run: ExecutedRun): Executor {
       return withParametersAfter(head, execution.parent, (theta) => {
         const undo = applyUpdate(theta, update, execution.outerStep);
         try {
-          const { indices } = undo;
-          const after = { indices, values: Float32Array.from(indices, (index) => theta[index] as number) };
-          return { tensors: nameVector(theta).cid, after };
+          return { tensors: nameVector(theta).cid, after: gather(theta, undo.indices) };
         } finally {
           revertUpdate(theta, undo);
         }

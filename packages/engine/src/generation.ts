@@ -73,6 +73,7 @@ export function createGeneration(
   const tokens: number[] = [byteTokenizer.begin, ...byteTokenizer.encode(prompt)];
   const promptLength = tokens.length;
   return {
+    activity: 'evaluation',
     async slice() {
       if (tokens.length - promptLength >= options.bytes) return true;
       const window = BigInt64Array.from(tokens.slice(-context), BigInt);

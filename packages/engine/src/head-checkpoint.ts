@@ -98,6 +98,7 @@ export function createHead(parameters: Float32Array, local: Float32Array, genesi
     parameters,
     local,
     residual: new Float32Array(parameters.length),
+    spare: undefined,
     position: { block: genesis, height: 0 },
     applied: [],
     pending: undefined,

@@ -73,6 +73,8 @@ export interface Head {
   readonly parameters: Float32Array;
   readonly local: Float32Array;
   residual: Float32Array;
+  /** As long as θ, of no meaning: for the next D, so that no memory need be got and cleared for it. */
+  spare: Float32Array | undefined;
   position: BlockPosition;
   /** Oldest first; each one's parent is the position of the one before. */
   applied: AppliedBlock[];
@@ -86,7 +88,8 @@ const add = (vector: Float32Array, { indices, values }: SparseVector, factor: nu
   }
 };
 
-const gather = (vector: Float32Array, indices: Uint32Array): SparseVector => {
+/** A vector's values at some coordinates. */
+export const gather = (vector: Float32Array, indices: Uint32Array): SparseVector => {
   const values = new Float32Array(indices.length);
   for (let j = 0; j < indices.length; j++) values[j] = vector[indices[j] as number] as number;
   return { indices, values };
@@ -104,8 +107,10 @@ function moveTo(head: Head, { indices, values }: SparseVector, carried: boolean)
 }
 
 /** D = θ − θ_local, rounded to float32; 0 in the ranges that stay with this peer. */
-export function difference({ parameters, local }: Head, kept: readonly CoordinateRange[] = []): Float32Array {
-  const d = new Float32Array(parameters.length);
+export function difference(head: Head, kept: readonly CoordinateRange[] = []): Float32Array {
+  const { parameters, local } = head;
+  const d = head.spare ?? new Float32Array(parameters.length);
+  head.spare = undefined;
   for (let i = 0; i < d.length; i++) d[i] = (parameters[i] as number) - (local[i] as number);
   for (const { start, end } of kept) d.fill(0, start, end);
   return d;
@@ -211,7 +216,8 @@ export function undoBlock(head: Head, block: Cid, feedback: number): void {
 /** Forgets how to undo a block and all before it. Nothing happens for a block that is not among them. */
 export function settleBlock(head: Head, block: Cid): void {
   const index = head.applied.findIndex(({ position }) => position.block === block);
-  head.applied.splice(0, index + 1);
+  for (const { own } of head.applied.splice(0, index + 1))
+    if (own?.kind === 'kept') head.spare = own.residual;
 }
 
 /** Puts values into θ; gives those that were there. */

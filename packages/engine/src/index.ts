@@ -57,6 +57,20 @@ export interface TrainProgress {
   readonly loss: number;
   /** Samples per second where the run's data is arrays. */
   readonly tokensPerSecond: number;
+  readonly time: TimeUse;
+}
+
+/**
+ * Where the wall time since the first inner step of this process went. Utilisation is the share of training in it; what
+ * none of the three took, the engine waited.
+ */
+export interface TimeUse {
+  readonly wallSeconds: number;
+  readonly trainingSeconds: number;
+  /** Evaluations and continuations that somebody asked for. */
+  readonly evaluationSeconds: number;
+  /** Encoding, judging and applying deltas, checkpoints, snapshots. */
+  readonly callsSeconds: number;
 }
 
 /** One block to apply or to compute, as the protocol's `Execution` with the blobs' bytes. */

@@ -1,7 +1,8 @@
 /**
  * What parent and child say to each other, over the channel of `child_process.fork` with structured clone. The
  * parent's first message is the init; the child answers with `ready` or an error without an id. Then every request
- * carries an id that its response repeats.
+ * carries an id that its response repeats. The parent waits for the disk where the child would have to stop training
+ * for it.
  */
 import { type ErrorFacts, FactError } from '@murmuration/base';
 import type { DeviceChoice } from './device/devices.ts';
@@ -22,7 +23,8 @@ export type Request =
       readonly id: number;
       readonly call: EngineCall;
       readonly parameters: readonly unknown[];
-    };
+    }
+  | { readonly kind: 'flushed'; readonly path: string };
 
 /** An `EngineError` as data. */
 export interface ErrorMessage {
@@ -42,6 +44,12 @@ export const toErrorMessage = (error: unknown): ErrorMessage =>
 export type Response =
   | { readonly kind: 'ready' }
   | { readonly kind: 'failed'; readonly error: ErrorMessage }
-  | { readonly kind: 'value'; readonly id: number; readonly value: unknown }
+  /** `unflushed`: a file that must be on the disk before the value is passed on. */
+  | {
+      readonly kind: 'value';
+      readonly id: number;
+      readonly value: unknown;
+      readonly unflushed?: string | undefined;
+    }
   | { readonly kind: 'error'; readonly id: number; readonly error: ErrorMessage }
   | { readonly kind: 'progress'; readonly progress: TrainProgress };

@@ -6,7 +6,7 @@
 import { type RunConfig, tokensPerStep } from '@murmuration/base';
 import { progressMs } from './defaults.ts';
 import { EngineError } from './errors.ts';
-import type { TrainProgress } from './index.ts';
+import type { TimeUse, TrainProgress } from './index.ts';
 import type { Learner } from './learner.ts';
 import { learningRateAt } from './learning-rate.ts';
 import type { SampleSource } from './samples.ts';
@@ -51,6 +51,7 @@ interface TrainingInit {
   readonly source: SampleSource;
   readonly counters: TrainingCounters;
   report(progress: TrainProgress): void;
+  timeUse(): TimeUse;
 }
 
 /** The step under way is given up; the next one starts with new samples. */
@@ -85,15 +86,15 @@ async function advance(init: TrainingInit, learningRate: number): Promise<number
 
 /** Trains the local parameters. */
 export function createTraining(init: TrainingInit): Training {
-  const { run, counters, report } = init;
+  const { run, counters, report, timeUse } = init;
   let lastLoss = 0;
 
   return {
     counters,
     plan({ steps, round }) {
       const learningRate = learningRateAt(run, round);
-      const startedMs = performance.now();
-      let reportedMs = startedMs;
+      let startedMs = 0;
+      let reportedMs = 0;
       let done = 0;
       let lossSum = 0;
       let stopped = false;
@@ -102,10 +103,13 @@ export function createTraining(init: TrainingInit): Training {
         stepsSinceEncode: counters.stepsSinceEncode,
         loss: done > 0 ? lossSum / done : lastLoss,
         tokensPerSecond: done > 0 ? (done * tokensPerStep(run) * 1_000) / (performance.now() - startedMs) : 0,
+        time: timeUse(),
       });
       return {
+        activity: 'training',
         async slice() {
           if (stopped || done >= steps) return true;
+          if (startedMs === 0) startedMs = reportedMs = performance.now();
           const loss = await advance(init, learningRate);
           if (loss !== undefined) {
             done++;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openCheckpoints } from '../src/checkpoint.ts';
@@ -49,6 +49,26 @@ test('load falls back to the older file when the newer is torn or flipped, then 
   writeFileSync(older, 'rubbish');
   writeFileSync(newer, 'rubbish');
   assert.equal(valueIn(directory), undefined);
+});
+
+test('write can be read at once, and waits for the disk until somebody has', async (t) => {
+  const directory = temporaryFolder(t);
+  const checkpoints = openCheckpoints(directory, run);
+  checkpoints.save(contents(1));
+  const path = checkpoints.write(contents(2));
+  assert.equal(valueIn(directory), 2);
+  const whole = readFileSync(path);
+  rmSync(path);
+  assert.throws(() => checkpoints.write(contents(3)), { code: 'disk' });
+  assert.equal(valueIn(directory), 1);
+  writeFileSync(path, whole);
+  assert.equal(checkpoints.write(contents(3)), join(directory, 'checkpoint-1'));
+  checkpoints.flushed(path);
+  rmSync(join(directory, 'checkpoint-1'));
+  assert.throws(() => checkpoints.write(contents(4)), { code: 'disk' });
+  checkpoints.flushed(join(directory, 'checkpoint-1'));
+  assert.equal(checkpoints.write(contents(4)), path);
+  assert.equal(valueIn(directory), 4);
 });
 
 test('save after a fallback leaves the whole file alone', async (t) => {

@@ -26,6 +26,9 @@ test('Engine train lowers the held-out loss of real text, and the delta brings i
   const progress = await engine.train({ steps: 150, round: 0 });
   assert.equal(progress.step, 150);
   assert.ok(progress.tokensPerSecond > 0);
+  const { wallSeconds, trainingSeconds, evaluationSeconds, callsSeconds } = progress.time;
+  assert.ok(trainingSeconds > 0 && trainingSeconds <= wallSeconds);
+  assert.ok(callsSeconds < wallSeconds - trainingSeconds && evaluationSeconds === 0);
   const local = await engine.evaluate({ parameters: 'local' });
   assert.ok(bits(local) < 4, `${bits(local)}`);
   assert.deepEqual(await engine.evaluate(), before);
@@ -36,6 +39,9 @@ test('Engine train lowers the held-out loss of real text, and the delta brings i
   await engine.apply(block('1'), execution, blobs, delta.blob);
   const common = await engine.evaluate();
   assert.ok(bits(common) < bits(before), `${bits(common)}`);
+  const { time } = await engine.train({ steps: 1, round: 1 });
+  assert.ok(time.trainingSeconds > trainingSeconds && time.evaluationSeconds > 0 && time.callsSeconds > 0);
+  assert.ok(time.trainingSeconds + time.evaluationSeconds + time.callsSeconds <= time.wallSeconds);
   assert.ok(reports.every(({ loss }) => Number.isFinite(loss)));
 });
 

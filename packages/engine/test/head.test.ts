@@ -343,3 +343,21 @@ test('message is 0 in the ranges that stay with a peer, in whatever chunks it is
     });
   }
 });
+
+test('settleBlock leaves the settled residual as room for the next D, in which nothing of it shows', () => {
+  const head = randomHead('spare');
+  makePending(head);
+  const { residual: settled } = head;
+  const decoded = randomSparse('spare');
+  const position = { block: block('1'), height: 1 };
+  const after = randomSparse('spare/after');
+  applyBlock(head, { position, after, own: { blob: ownBlob, clip: 1, decoded } }, feedback);
+  const kept = head.residual.slice();
+  settleBlock(head, position.block);
+  const expected = Float32Array.from(head.parameters, (value, i) => value - (head.local[i] as number));
+  const d = difference(head);
+  assert.equal(d.buffer, settled.buffer);
+  assert.deepEqual(d, expected);
+  assert.deepEqual(head.residual, kept);
+  assert.notEqual(difference(head).buffer, d.buffer);
+});

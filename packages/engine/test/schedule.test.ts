@@ -8,6 +8,7 @@ test('Schedule serves calls in order and never during a slice', async () => {
   const events: string[] = [];
   let slices = 0;
   const job = schedule.start({
+    activity: 'training',
     async slice() {
       events.push('begin');
       await setTimeout(5);
@@ -33,6 +34,7 @@ test('Schedule lets nothing happen between what a call waits for and the call', 
   const events: string[] = [];
   let slices = 0;
   const job = schedule.start({
+    activity: 'training',
     async slice() {
       events.push('slice');
       await setTimeout(2);
@@ -61,6 +63,7 @@ test('Schedule gives jobs their turns one after another; one that throws ends al
   const job = (name: string, length: number, fails = false) => {
     let done = 0;
     return schedule.start({
+      activity: 'training',
       async slice() {
         turns.push(name);
         if (fails && done === 1) throw new Error(name);

@@ -36,6 +36,7 @@ const training = (losses: readonly number[], accumulate: number) =>
     source: { position: 0, fill: () => undefined },
     counters: freshCounters(),
     report: () => undefined,
+    timeUse: () => ({ wallSeconds: 0, trainingSeconds: 0, evaluationSeconds: 0, callsSeconds: 0 }),
   });
 
 test('Training gives a step up at its first loss that is no number, so that every checkpoint holds numbers', async () => {

@@ -15,6 +15,8 @@ export const defaults = {
 } as const;
 
 export const statusEveryMs: number = 1 * second;
+/** How old the engine's memory in a status may be; asking takes the engine from training for a moment. */
+export const engineMemoryEveryMs: number = 5 * second;
 /** How old `murmur status` may be; each save waits for the disk. */
 export const saveStatusEveryMs: number = 5 * second;
 /** Addresses change rarely; a crash loses at most this much of what was learned. */
@@ -62,6 +64,10 @@ export const checkpointPatienceMs: number = 10 * second;
 export const syncEntriesMax = 256;
 /** A newcomer's moments settle during this many rounds' worth of inner steps before its first contribution. */
 export const newcomerWarmupRounds = 2;
+/** Orders to train that the engine holds at once: the second begins without waiting for word that the first is done. */
+export const trainCallsMax = 2;
+/** Inner steps of one order while a delta is being certified: each answer costs time, and tells when the next is due. */
+export const stepsPerOrder = 2;
 /** A delta has this share of a round's training to go up the line; the rest is for votes, and for what others say. */
 export const uplinkShare = 0.5;
 /** Shorter rounds wait for answers rather than for bytes: fewer values would not end them sooner. */

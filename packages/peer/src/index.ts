@@ -8,7 +8,7 @@
  * await peer.stop();
  */
 import type { Cid, PeerId } from '@murmuration/base';
-import type { DeviceChoice } from '@murmuration/engine';
+import type { DeviceChoice, TimeUse } from '@murmuration/engine';
 import type { Traffic } from '@murmuration/network';
 import type { Checkpoint, Role } from '@murmuration/protocol';
 import type { RunPart } from './fetch-run.ts';
@@ -75,6 +75,8 @@ export interface PeerStatus {
   /** What the engine trains on per second, counted in `unit`. */
   readonly tokensPerSecond: number;
   readonly unit: 'tokens' | 'samples';
+  /** Where the engine's time went since its first inner step in this process; absent before. */
+  readonly time: TimeUse | undefined;
   /** Where the engine trains; absent before it is open. */
   readonly device: DeviceChoice | undefined;
   /** Bytes of all blobs that are no snapshots, and of how many at most old ones stay; `null`: all stay. */

@@ -5,6 +5,7 @@ import { openStore, type Store, StoreError, verifySignature } from '@murmuration
 import { fromString as bytesOf } from 'uint8arrays/from-string';
 import { toString as textOf } from 'uint8arrays/to-string';
 import {
+  engineMemoryEveryMs,
   engineRestartsMax,
   engineSteadyMs,
   lingerMs,
@@ -108,6 +109,7 @@ class RunningPeer implements Peer {
   #run: RunConfig | undefined;
   #base: Uint8Array | undefined;
   #engineMemory = 0;
+  #engineMemoryMs = Number.NEGATIVE_INFINITY;
   #restarts = 0;
   #renewals = 0;
   #statusSavedMs = 0;
@@ -195,6 +197,7 @@ class RunningPeer implements Peer {
       loss: progress?.loss,
       tokensPerSecond: progress?.tokensPerSecond ?? 0,
       unit: this.#run ? unitOf(this.#run) : 'tokens',
+      time: progress?.time,
       device: this.#session?.device,
       blobs: {
         bytes: this.#store.blobBytes(),
@@ -320,6 +323,8 @@ class RunningPeer implements Peer {
       this.#statusSavedMs = performance.now();
       saveStatus(this.#store, status);
     }
+    if (performance.now() - this.#engineMemoryMs < engineMemoryEveryMs) return;
+    this.#engineMemoryMs = performance.now();
     this.#engineMemory = (await this.#session?.engineMemory().catch(() => 0)) ?? 0;
   }
 

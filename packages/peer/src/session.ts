@@ -360,14 +360,23 @@ export class Session {
     const self = store.identity.peer;
     if (report.kind === 'certified')
       for (const { author, loss } of report.contributions)
-        if (author === self)
-          store.putMetric({ height: report.height, name: 'loss', value: loss, timeMs: Date.now() });
+        if (author === self) this.#putMetrics(report.height, loss);
     if (report.kind === 'forgotten')
       this.#fail(
         new PeerError('expected to know all that our vote key has signed, heard more', { code: 'forgotten' }),
       );
     const event = eventOfReport(report, self);
     if (event) onEvent(event);
+  }
+
+  /** Of a certified round that holds our work. Utilisation is that since the engine began to train. */
+  #putMetrics(height: number, loss: number): void {
+    const { store } = this.#components;
+    const timeMs = Date.now();
+    store.putMetric({ height, name: 'loss', value: loss, timeMs });
+    const { trainingSeconds, wallSeconds } = this.#progress?.time ?? { trainingSeconds: 0, wallSeconds: 0 };
+    if (wallSeconds > 0)
+      store.putMetric({ height, name: 'utilisation', value: trainingSeconds / wallSeconds, timeMs });
   }
 
   #halt(): void {

@@ -42,17 +42,27 @@ describe('createPeer', () => {
       );
       const opened = await until('opened');
       const ended = await until('ended');
-      const { stateRoot, round, device } = peer.status();
+      const { stateRoot, round, device, time } = peer.status();
       assert.deepEqual([device?.wish, device?.name], [missing, 'cpu']);
       assert.match(device?.reason ?? '', new RegExp(`onnxruntime has no ${missing} on this system`));
       assert.deepEqual(opened.kind === 'opened' && opened.device, device);
       assert.equal(ended.kind === 'ended' && ended.stateRoot, stateRoot);
       assert.equal(round, 5);
+      assert.ok(time && time.trainingSeconds > 0 && time.callsSeconds > 0 && time.evaluationSeconds === 0);
+      assert.ok(time.trainingSeconds + time.callsSeconds <= time.wallSeconds, JSON.stringify(time));
       assert.deepEqual(
         events.flatMap((event) => (event.kind === 'certified' ? [event.round] : [])),
         [1, 2, 3, 4, 5],
       );
       await peer.stop();
+      const store = openStore({ directory: run.store(0), readOnly: true });
+      const shares = store.metrics('utilisation');
+      store.close();
+      assert.deepEqual(
+        shares.map(({ height }) => height),
+        [1, 2, 3, 4, 5],
+      );
+      assert.ok(shares.every(({ value }) => value > 0 && value <= 1));
       const offline = await openOffline({ directory: run.store(0) });
       const { bitsPerByte } = await offline.engine.evaluate({ data: [run.text], part: 'all' });
       await offline.close();

@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { CliError } from '../../src/errors.ts';
 import { formatTable } from '../../src/table.ts';
+import { guarded } from '../guarded.ts';
+import { Lan, lanPort, whyNoNamespaces } from '../namespaces/lan.ts';
 import * as defaults from './defaults.ts';
 import { Fleet } from './fleet.ts';
 import { playKills } from './kills.ts';
-import { Lan, lanPort, whyNoNamespaces } from './lan.ts';
 import type { MemoryAt } from './memory.ts';
 import { type PartitionResult, playPartition, portsFor, slowPorts } from './partition.ts';
 
@@ -99,34 +100,13 @@ export async function bench(options: readonly string[] = []): Promise<Figures> {
 
 type Common = Pick<Parameters<typeof Fleet.create>[0], 'directory' | 'peers' | 'roundsPerMark' | 'onNews'>;
 
-/** Whatever happens, no process, namespace or folder of ours is left; folders of a failed run stay. */
-async function guarded<T extends { equalRoots: boolean }>(
-  fleet: Fleet,
-  lan: Lan | undefined,
-  play: () => Promise<T>,
-): Promise<T> {
-  const last = (): void => {
-    fleet.killNow();
-    lan?.removeNow();
-  };
-  const interrupt = (): void => process.exit(130);
-  process.once('exit', last).once('SIGINT', interrupt).once('SIGTERM', interrupt);
-  try {
-    return await play();
-  } finally {
-    await fleet.stop();
-    await lan?.remove();
-    process.off('exit', last).off('SIGINT', interrupt).off('SIGTERM', interrupt);
-  }
-}
-
 async function onLoopback(plan: Plan, common: Common): Promise<Result> {
   const { rounds, secondsBetweenKills, seed, peers } = plan;
   const { graceMs, viewTimeoutMs } = defaults.training;
   const init = { ...common, rounds, graceMs, viewTimeoutMs, listen: () => '/ip4/127.0.0.1/tcp/0' };
   const startedMs = performance.now();
   const fleet = await Fleet.create(init);
-  const { kills, ...outcome } = await guarded(fleet, undefined, () =>
+  const { kills, ...outcome } = await guarded({ fleet }, () =>
     playKills(fleet, peers, { rounds, secondsBetweenKills, seed, onNews: common.onNews }),
   );
   return resultOf(fleet, { ...outcome, kills, seed, startedMs, partition: undefined }, common);
@@ -155,7 +135,7 @@ async function inNamespaces(plan: Plan, common: Common): Promise<Result> {
     listen: (index) => `/ip4/${lan.address(index)}/tcp/${lanPort}`,
     launcher: lan.launcher,
   });
-  const { before, during, after, secondsToHeal, connectMs, ...outcome } = await guarded(fleet, lan, () =>
+  const { before, during, after, secondsToHeal, connectMs, ...outcome } = await guarded({ fleet, lan }, () =>
     playPartition(fleet, lan, {
       peers,
       roundsBefore,

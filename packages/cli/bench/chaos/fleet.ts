@@ -7,8 +7,9 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Cid, runDigest, second } from '@murmuration/base';
-import { createRun, freshNonce, type PeerEvent, storeRun, textModel } from '@murmuration/peer';
-import { openStore, verifySignature } from '@murmuration/store';
+import { type PeerEvent, textModel } from '@murmuration/peer';
+import { verifySignature } from '@murmuration/store';
+import { foundRun } from '../../src/demo/found-run.ts';
 import { PeerProcess } from '../../src/demo/peer-process.ts';
 import { CliError } from '../../src/errors.ts';
 import { formatRunLink } from '../../src/run-link.ts';
@@ -77,12 +78,8 @@ export class Fleet {
       mkdirSync(init.directory, { recursive: true });
       writeFileSync(join(init.directory, `peer-${index}.txt`), textOf(index));
     }
-    const stores = folders.map((directory) => openStore({ directory }));
-    const founders = stores.map(({ identity }) => identity.peer);
-    const created = createRun({
+    const { run, runId } = await foundRun(folders, {
       name: 'chaos',
-      nonce: freshNonce(),
-      founders,
       rounds: init.rounds,
       steps: training.steps,
       overlapSteps: training.overlapSteps,
@@ -92,10 +89,7 @@ export class Fleet {
       graceMs: init.graceMs,
       viewTimeoutMs: init.viewTimeoutMs,
     });
-    for (const store of stores) store.bindRun(created.runId);
-    if (stores[0]) await storeRun(stores[0], created);
-    for (const store of stores) store.close();
-    return new Fleet(init, created.runId, founders);
+    return new Fleet(init, runId, run.founders);
   }
 
   private constructor(init: FleetInit, runId: Cid, founders: WitnessSigners) {

@@ -2,8 +2,8 @@
  * Eight networks on bad links: before a partition, during it, and after it has healed. The larger side keeps a quorum
  * and certifies; the smaller one must not, and comes back. Each side has its own listener on the wire.
  */
+import { type Lan, lanPort } from '../namespaces/lan.ts';
 import type { Fleet, Outcome } from './fleet.ts';
-import { type Lan, lanPort } from './lan.ts';
 
 export interface PartitionInit {
   readonly peers: number;

@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { toString as textOf } from 'uint8arrays/to-string';
 import { checkpointLink } from '../checkpoint-link.ts';
 import { CliError } from '../errors.ts';
-import { formatBytes, formatCount } from '../format.ts';
+import { formatBytes, formatCount, formatShare } from '../format.ts';
 import { printable } from '../text-width.ts';
 import { withJson, withStore } from './options.ts';
 
@@ -32,11 +32,21 @@ function membershipLines(status: PeerStatus, isRunning: boolean): string[][] {
   ];
 }
 
+/** Where the engine's time went since it began to train. */
+function timeInWords(time: NonNullable<PeerStatus['time']>): string {
+  const { wallSeconds, trainingSeconds, callsSeconds, evaluationSeconds } = time;
+  const share = (seconds: number): string => formatShare(seconds / wallSeconds);
+  const waits = wallSeconds - trainingSeconds - callsSeconds - evaluationSeconds;
+  const evaluates = evaluationSeconds > 0 ? `, evaluates ${share(evaluationSeconds)}` : '';
+  return `trains ${share(trainingSeconds)} of its time, deltas and checkpoints ${share(callsSeconds)}${evaluates}, waits ${share(waits)}`;
+}
+
 function workLines(status: PeerStatus, timeMs: number): string[][] {
-  const { step, loss, tokensPerSecond, unit, device, blobs, traffic } = status;
+  const { step, loss, tokensPerSecond, unit, time, device, blobs, traffic } = status;
   const speed = `${formatCount(tokensPerSecond)} ${unit}/s`;
   return [
     ['training', `step ${step}, loss ${loss?.toFixed(3) ?? '–'}, ${speed}`],
+    ...(time ? [['engine', timeInWords(time)]] : []),
     ...(device ? [['device', `${device.name}: ${device.reason}`]] : []),
     ...(blobs ? [['blobs', blobsInWords(blobs)]] : []),
     ['traffic', `${formatBytes(traffic.sent)} sent, ${formatBytes(traffic.received)} received`],

@@ -4,7 +4,7 @@
  * them by their command line and reads their JSON events.
  */
 import type { Cid } from '@murmuration/base';
-import { createRun, freshNonce, type PeerEvent, storeRun, textModel } from '@murmuration/peer';
+import type { PeerEvent } from '@murmuration/peer';
 import { openStore } from '@murmuration/store';
 import { CliError } from '../errors.ts';
 import { invite } from '../invite.ts';
@@ -15,13 +15,13 @@ import {
   languageName,
   languages,
   lastStatusMs,
-  model,
   script,
   stallTimeoutMs,
   training,
 } from './defaults.ts';
 import { type DemoFolder, prepareFolder } from './demo-folder.ts';
 import { wordsFor } from './event-words.ts';
+import { demoRun, foundRun } from './found-run.ts';
 import { PeerProcess } from './peer-process.ts';
 import { RoundWatch } from './round-watch.ts';
 
@@ -133,31 +133,7 @@ export class Demo {
 
   /** Makes the founders' keys and the run; the first founder's folder holds its settings and its graph. */
   async #found(folder: DemoFolder): Promise<{ runId: Cid; parameters: number }> {
-    const stores = languages.founders.map((language) => openStore({ directory: folder.storeOf(language) }));
-    const created = createRun({
-      name: 'demo',
-      nonce: freshNonce(),
-      founders: stores.map(({ identity }) => identity.peer),
-      rounds: this.#rounds,
-      steps: training.stepsPerRound,
-      overlapSteps: training.overlapSteps,
-      batch: training.batch,
-      inner: { learningRate: training.learningRate },
-      model: textModel(model),
-      k: training.k,
-      kMin: training.k,
-      bits: training.bits,
-      kappa: training.kappa,
-      outerStep: training.outerStep,
-      feedback: training.feedback,
-      snapshotEvery: 16,
-      graceMs: training.graceMs,
-      viewTimeoutMs: training.viewTimeoutMs,
-    });
-    const { run, runId } = created;
-    for (const store of stores) store.bindRun(runId);
-    if (stores[0]) await storeRun(stores[0], created);
-    for (const store of stores) store.close();
+    const { run, runId } = await foundRun(languages.founders.map(folder.storeOf), demoRun(this.#rounds));
     return { runId, parameters: run.initial.parameters };
   }
 

@@ -20,8 +20,8 @@ import time
 TUNSETIFF = 0x400454CA
 IFF_TAP, IFF_NO_PI = 0x0002, 0x1000
 FRAME_BYTES_MAX = 65_536
-# A slow link's queue: half a second at 1 Mb/s; what does not fit is dropped, as a router does.
-QUEUE_BYTES_MAX = 64 * 1024
+# A slow link's queue; what would wait longer is dropped, as a router does.
+QUEUE_SECONDS_MAX = 0.5
 
 
 class Port:
@@ -37,7 +37,7 @@ class Port:
         if not self.bits_per_second:
             return now
         start = max(now, self.free_at[direction])
-        if (start - now) * self.bits_per_second / 8 > QUEUE_BYTES_MAX:
+        if start - now > QUEUE_SECONDS_MAX:
             return None
         self.free_at[direction] = start + length * 8 / self.bits_per_second
         return self.free_at[direction]
