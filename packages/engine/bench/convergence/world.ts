@@ -16,6 +16,7 @@ import { createOptimizer, type Optimizer } from '../../src/optimizers/optimizer.
 import { createForwardProgram, createTrainingProgram } from '../../src/program.ts';
 import { type RunData, type SampleSource, sizeInputs } from '../../src/samples.ts';
 import { readTextData } from '../../src/text-samples.ts';
+import { TimeCount } from '../../src/time-use.ts';
 import { createTraining, freshCounters, type TrainingCounters } from '../../src/training.ts';
 import { peerOf, type Setting, settingOf, type TrainingPlan } from './plan.ts';
 
@@ -86,7 +87,10 @@ function createTraineeOf(
     );
     const counters = freshCounters();
     const learner = createHostLearner(program, optimizer);
-    const training = createTraining({ run, learner, source, counters, report: () => undefined });
+    const time = new TimeCount(() => performance.now());
+    const training = createTraining({
+      ...{ run, learner, source, counters, report: () => undefined, timeUse: () => time.read() },
+    });
     const head = createHead(theta.slice(), parameters, blockAt(0));
     return {
       ...{ index, head, optimizer, counters },
