@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { lossCostOfOverlap } from '../../../engine/bench/convergence/convergence.ts';
 import { prepareCorpus } from '../../src/demo/corpus.ts';
 import { languages, model, training } from '../../src/demo/defaults.ts';
 import { CliError } from '../../src/errors.ts';
@@ -10,7 +11,6 @@ import { formatBytes, formatCount, formatShare } from '../../src/format.ts';
 import { formatTable } from '../../src/table.ts';
 import { whyNoNamespaces } from '../namespaces/lan.ts';
 import * as defaults from './defaults.ts';
-import { lossCostOfOverlap } from './loss-cost.ts';
 import { type Case, playCase } from './play-case.ts';
 import type { Span } from './span.ts';
 

@@ -122,8 +122,30 @@ function figuresOf(done: readonly Done[]): ConvergenceFigures {
   };
 }
 
-/** `--study` names one of the studies, or `all`; `--keep` is where results are kept; `--charts` where curves go. */
-export async function bench(options: readonly string[]): Promise<ConvergenceFigures | object> {
+/** The trials of a study, those trained that `keep` does not hold. */
+async function play(trials: readonly Trial[], keep: string, workers: number): Promise<Done[]> {
+  const texts = (await prepareCorpus(join(keep, 'texts'), languages)).map(({ folder }) => folder);
+  const settings = { results: join(keep, 'results'), texts, heldOutBytes, points };
+  const outcomes = await outcomesOf(
+    trials.map(({ plan }) => plan),
+    settings,
+    workers,
+  );
+  return trials.map((trial, index) => ({ trial, outcome: outcomes[index] as Outcome }));
+}
+
+/**
+ * By how many percent the held-out loss is higher after the same tokens when peers train a whole round on top of what
+ * is being certified than when they wait.
+ */
+export async function lossCostOfOverlap(): Promise<number> {
+  const [waits, ...overlaps] = await play(studies.overlap ?? [], kept, 1);
+  const whole = overlaps.at(-1);
+  return waits && whole ? 100 * (lastOf(whole).loss / lastOf(waits).loss - 1) : Number.NaN;
+}
+
+/** Which studies, where their trainings are kept, where curves go, and how many trainings run at a time. */
+function readOptions(options: readonly string[]) {
   const { values } = parseArgs({
     args: [...options],
     options: {
@@ -133,28 +155,23 @@ export async function bench(options: readonly string[]): Promise<ConvergenceFigu
       workers: { type: 'string', default: '2' },
     },
   });
+  const { study, keep, charts } = values;
   const workers = Number(values.workers);
   if (!Number.isInteger(workers) || workers < 1)
     throw new Error(`--workers: expected a whole number of at least 1, got ${values.workers}`);
-  const names = values.study === 'all' ? Object.keys(studies) : [values.study];
-  const unknown = names.find((name) => !Object.hasOwn(studies, name));
-  if (unknown !== undefined)
-    throw new Error(`--study: expected all or one of ${Object.keys(studies).join(', ')}, got ${unknown}`);
-  const texts = (await prepareCorpus(join(values.keep, 'texts'), languages)).map(({ folder }) => folder);
-  let figures: ConvergenceFigures | object = {};
+  const names = study === 'all' ? Object.keys(studies) : [study];
+  if (!names.every((name) => Object.hasOwn(studies, name)))
+    throw new Error(`--study: expected all or one of ${Object.keys(studies).join(', ')}, got ${study}`);
+  return { names, keep, charts, workers };
+}
+
+export async function bench(options: readonly string[]): Promise<ConvergenceFigures> {
+  const { names, keep, charts, workers } = readOptions(options);
   for (const name of names) {
-    const trials = studies[name] as readonly Trial[];
-    const settings = { results: join(values.keep, 'results'), texts, heldOutBytes, points };
-    const outcomes = await outcomesOf(
-      trials.map(({ plan }) => plan),
-      settings,
-      workers,
-    );
-    const done = trials.map((trial, index): Done => ({ trial, outcome: outcomes[index] as Outcome }));
+    const done = await play(studies[name] ?? [], keep, workers);
     console.log(`\n${name}\n\n${tableOf(done)}`);
-    if (name !== 'final') continue;
-    writeCharts(values.charts, name, done);
-    figures = figuresOf(done);
   }
-  return figures;
+  const final = await play(studies.final ?? [], keep, workers);
+  writeCharts(charts, 'final', final);
+  return figuresOf(final);
 }

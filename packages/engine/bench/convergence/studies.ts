@@ -21,11 +21,11 @@ const adamw = (epsilon: number): TrainingPlan['optimizer'] => ({
   ...{ kind: 'adamw', beta1: 0.9, beta2: 0.99, epsilon },
 });
 
-/** 44,096 parameters. Fewer coordinates in more frequent rounds would cost more announcements than values. */
+/** 44,096 parameters: of so few, deltas in more frequent rounds would cost more announcements than values. */
 const base: TrainingPlan = {
   ...{ method: 'ours', peers: 8, steps: 4_000, batch: 8, context: 64, width: 32, layers: 2, heads: 2 },
-  ...{ optimizer: adamw(3e-4), learningRate: 4e-3, clipNorm: 1, roundSteps: 20, overlapSteps: 0 },
-  ...{ k: 320, bits: 1, feedback: 0.8, kappa: 0, outerStep: 1, outerMomentum: 0, seed: 1 },
+  ...{ optimizer: adamw(3e-4), learningRate: 4e-3, clipNorm: 1, roundSteps: 40, overlapSteps: 0 },
+  ...{ k: 1_024, bits: 1, feedback: 0.6, kappa: 0, outerStep: 1, outerMomentum: 0, seed: 1 },
 };
 
 /** As many steps as the final comparison has. */
@@ -35,6 +35,7 @@ const long: TrainingPlan = { ...base, steps: 8_000, learningRate: 3e-3 };
 const parallelOf = (plan: TrainingPlan): TrainingPlan => ({
   ...plan,
   ...{ method: 'data-parallel', roundSteps: 1, learningRate: 1e-2, optimizer: adamw(1e-8) },
+  ...{ k: 1, feedback: 0 },
 });
 
 const diloco: TrainingPlan = {
@@ -69,13 +70,14 @@ const ablations: readonly Trial[] = [
     [
       [5, 64],
       [10, 140],
-      [40, 1_024],
+      [20, 320],
+      [80, 1_024],
     ] as const,
     ([roundSteps, k]) => ({ roundSteps, k }),
   ),
   ...variants(
     (feedback) => `β ${feedback}`,
-    [0, 0.5, 0.95, 1],
+    [0, 0.3, 0.9, 1],
     (feedback) => ({ feedback }),
   ),
   ...variants(
@@ -167,6 +169,6 @@ export const studies: Readonly<Record<string, readonly Trial[]>> = {
   ],
   overlap: [
     trial(ours, base, ours),
-    ...[4, 19].map((overlapSteps) => trial(`overlap ${overlapSteps}`, { ...base, overlapSteps }, ours)),
+    ...[8, 39].map((overlapSteps) => trial(`overlap ${overlapSteps}`, { ...base, overlapSteps }, ours)),
   ],
 };
