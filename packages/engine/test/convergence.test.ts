@@ -27,7 +27,7 @@ const texts = ['abcdefgh', 'ijklmnop', 'qrstuvwx'].map((letters) => {
 const plan: TrainingPlan = {
   ...{ method: 'ours', peers: 3, steps: 120, batch: 4, context: 16, width: 8, layers: 1, heads: 1 },
   optimizer: { kind: 'adamw', beta1: 0.9, beta2: 0.99, epsilon: 1e-8 },
-  ...{ learningRate: 2e-2, clipNorm: 1, roundSteps: 4, overlapSteps: 0 },
+  ...{ learningRate: 2e-2, weightDecay: 0.1, clipNorm: 1, roundSteps: 4, overlapSteps: 0 },
   ...{ k: 1_024, bits: 1, feedback: 0.9, kappa: 0, outerStep: 1, outerMomentum: 0, seed: 1 },
 };
 

@@ -45,6 +45,7 @@ export interface TrainingPlan {
   readonly optimizer: RunConfig['inner']['optimizer'];
   /** Peak of the inner learning rate; a line up to it over the first 50th of the steps, half a cosine down to 2 %. */
   readonly learningRate: number;
+  readonly weightDecay: number;
   readonly clipNorm: number;
   /** Inner steps of a round. */
   readonly roundSteps: number;
@@ -104,6 +105,7 @@ export function settingOf(plan: TrainingPlan): Setting {
       ...exampleRun.inner,
       optimizer: plan.optimizer,
       learningRate: plan.learningRate,
+      weightDecay: plan.weightDecay,
       clipNorm: plan.clipNorm,
       warmupRounds: Math.ceil(rounds / 50),
       schedule: { kind: 'cosine', floor: 0.02 },

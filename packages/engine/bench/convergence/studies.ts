@@ -17,29 +17,39 @@ export const languages: readonly string[] = [
 
 const [parallel, ours] = ['data-parallel', 'ours'];
 
-const adamw = (epsilon: number): TrainingPlan['optimizer'] => ({
-  ...{ kind: 'adamw', beta1: 0.9, beta2: 0.99, epsilon },
+const adamw = (epsilon: number, beta1: number, beta2: number): TrainingPlan['optimizer'] => ({
+  ...{ kind: 'adamw', beta1, beta2, epsilon },
 });
 
 /** 44,096 parameters: of so few, deltas in more frequent rounds would cost more announcements than values. */
 const base: TrainingPlan = {
   ...{ method: 'ours', peers: 8, steps: 4_000, batch: 8, context: 64, width: 32, layers: 2, heads: 2 },
-  ...{ optimizer: adamw(3e-4), learningRate: 4e-3, clipNorm: 1, roundSteps: 40, overlapSteps: 0 },
+  ...{
+    optimizer: adamw(1e-4, 0.8, 0.9999),
+    learningRate: 6e-3,
+    weightDecay: 0,
+    clipNorm: 1,
+    roundSteps: 40,
+    overlapSteps: 0,
+  },
   ...{ k: 1_024, bits: 1, feedback: 0.6, kappa: 0, outerStep: 1, outerMomentum: 0, seed: 1 },
 };
-
-/** As many steps as the final comparison has. */
-const long: TrainingPlan = { ...base, steps: 8_000, learningRate: 3e-3 };
 
 /** With its own best learning rate (`rates`). */
 const parallelOf = (plan: TrainingPlan): TrainingPlan => ({
   ...plan,
-  ...{ method: 'data-parallel', roundSteps: 1, learningRate: 1e-2, optimizer: adamw(1e-8) },
+  ...{
+    method: 'data-parallel',
+    roundSteps: 1,
+    learningRate: 1e-2,
+    weightDecay: 0.1,
+    optimizer: adamw(1e-8, 0.9, 0.99),
+  },
   ...{ k: 1, feedback: 0 },
 });
 
 const diloco: TrainingPlan = {
-  ...{ ...long, method: 'diloco', outerStep: 0.7, outerMomentum: 0.9, learningRate: 1e-3 },
+  ...{ ...base, method: 'diloco', outerStep: 0.7, outerMomentum: 0.9, learningRate: 1e-3 },
 };
 
 const trial = (label: string, plan: TrainingPlan, reference: string = parallel): Trial => ({
@@ -60,9 +70,9 @@ const ablations: readonly Trial[] = [
   trial(ours, base, ours),
   ...variants(
     (epsilon) => `ε ${epsilon}`,
-    [1e-8, 1e-4, 1e-3],
+    [1e-8, 1e-3],
     (epsilon) => ({
-      optimizer: adamw(epsilon),
+      optimizer: adamw(epsilon, 0.8, 0.9999),
     }),
   ),
   ...variants(
@@ -96,6 +106,20 @@ const ablations: readonly Trial[] = [
     (bits) => ({ bits }),
   ),
   ...variants(
+    (decay) => `weight decay ${decay}`,
+    [0.1],
+    (weightDecay) => ({ weightDecay }),
+  ),
+  ...variants(
+    ([beta1, beta2]) => `β₁ ${beta1}, β₂ ${beta2}`,
+    [
+      [0.9, 0.99],
+      [0.9, 0.9999],
+      [0.5, 0.9999],
+    ] as const,
+    ([beta1, beta2]) => ({ optimizer: adamw(1e-4, beta1, beta2) }),
+  ),
+  ...variants(
     (rate) => `rate ${rate}`,
     [2e-3, 8e-3],
     (learningRate) => ({ learningRate }),
@@ -107,16 +131,26 @@ const ablations: readonly Trial[] = [
   ),
 ];
 
-/** What data-parallel training is best with. */
-const rates: readonly Trial[] = [long.steps].flatMap((steps) =>
-  [5e-3, 1e-2, 2e-2].map((learningRate) =>
+/** What the rivals are best with. */
+const rates: readonly Trial[] = [
+  ...[5e-3, 1e-2, 2e-2].map((learningRate) =>
     trial(
-      `${parallel}, ${steps} steps, rate ${learningRate}`,
-      { ...parallelOf({ ...base, steps }), learningRate },
-      `${parallel}, ${steps} steps, rate 0.01`,
+      `${parallel}, rate ${learningRate}`,
+      { ...parallelOf(base), learningRate },
+      `${parallel}, rate 0.01`,
     ),
   ),
-);
+  ...[0.99, 0.999].map((beta2) =>
+    trial(
+      `${parallel}, β₂ ${beta2}`,
+      { ...parallelOf(base), optimizer: adamw(1e-8, 0.9, beta2) },
+      `${parallel}, rate 0.01`,
+    ),
+  ),
+  ...[5e-4, 1e-3, 2e-3].map((learningRate) =>
+    trial(`DiLoCo, rate ${learningRate}`, { ...diloco, learningRate }, `${parallel}, rate 0.01`),
+  ),
+];
 
 /** The same tokens in batches of other sizes; then longer and shorter trainings. */
 const scaling: readonly Trial[] = [
@@ -145,10 +179,10 @@ const seeds = [1, 2, 3];
 
 export const studies: Readonly<Record<string, readonly Trial[]>> = {
   final: [
-    ...seeds.map((seed) => trial(parallel, parallelOf({ ...long, seed }))),
-    ...seeds.map((seed) => trial(ours, { ...long, seed })),
+    ...seeds.map((seed) => trial(parallel, parallelOf({ ...base, seed }))),
+    ...seeds.map((seed) => trial(ours, { ...base, seed })),
     trial('DiLoCo', diloco),
-    trial('alone', { ...long, method: 'alone' }),
+    trial('alone', { ...base, method: 'alone' }),
   ],
   peers: [4, 16].flatMap((peers) => [
     trial(`${parallel}, R ${peers}`, parallelOf({ ...base, peers }), `${parallel}, R ${peers}`),
