@@ -119,10 +119,11 @@ describe('drawChart', () => {
             [50, 2],
           ],
         },
+        { label: 'nothing', points: [[0, 3]] },
       ],
     });
     assert.equal(svg.match(/<path /g)?.length, 2);
     assert.ok(svg.includes('a &#60; b') && svg.includes('two &#38; three'));
-    assert.ok(!svg.includes('NaN'));
+    assert.ok(!svg.includes('nothing') && !svg.includes('NaN'));
   });
 });

@@ -29,9 +29,11 @@ const text = (x: number, y: number, content: string, more = ''): string =>
 const short = (value: number): string =>
   new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 }).format(value);
 
-/** The x axis is logarithmic; points at 0 and below are left out. */
+/** The x axis is logarithmic; points at 0 and below are left out, and series that have no others. */
 export function drawChart({ title, xLabel, yLabel, series }: Chart): string {
-  const shown = series.map(({ label, points }) => ({ label, points: points.filter(([x]) => x > 0) }));
+  const shown = series
+    .map(({ label, points }) => ({ label, points: points.filter(([x]) => x > 0) }))
+    .filter(({ points }) => points.length > 0);
   const all = shown.flatMap(({ points }) => points);
   const xs = all.map(([x]) => x);
   const ys = all.map(([, y]) => y);
